@@ -1,0 +1,21 @@
+//! The JSON files of a checkpoint, field for field, and the presets that `init` starts from.
+//!
+//! Two layouts of `config.json` are read: the flat one of the published Qwen2-VL and Qwen2.5-VL
+//! checkpoints, and the nested one (`text_config`, `vision_config`) that newer versions of
+//! transformers write. The flat one is written.
+
+mod error;
+mod generation;
+mod model;
+mod preprocessor;
+mod presets;
+mod text;
+mod vision;
+
+pub use error::ConfigError;
+pub use generation::GenerationConfig;
+pub use model::{Architecture, ModelConfig, TokenIds};
+pub use preprocessor::PreprocessorConfig;
+pub use presets::{PRESETS, Preset, preset};
+pub use text::TextConfig;
+pub use vision::VisionConfig;

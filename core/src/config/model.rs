@@ -1,0 +1,268 @@
+//! `config.json` as a whole: which architecture, both towers, and the ids that join them.
+
+use super::text::RopeScaling;
+use super::{ConfigError, TextConfig, VisionConfig};
+use serde_json::{Map, Value, json};
+
+const FILE: &str = "config.json";
+
+/// The architectures that this core computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Full attention and LayerNorm in the vision tower.
+    Qwen2Vl,
+    /// Window attention, RMSNorm and SwiGLU in the vision tower.
+    Qwen25Vl,
+}
+
+impl Architecture {
+    /// As `model_type` spells it.
+    #[must_use]
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Qwen2Vl => "qwen2_vl",
+            Self::Qwen25Vl => "qwen2_5_vl",
+        }
+    }
+
+    /// As `architectures` spells it.
+    #[must_use]
+    pub fn class_name(self) -> &'static str {
+        match self {
+            Self::Qwen2Vl => "Qwen2VLForConditionalGeneration",
+            Self::Qwen25Vl => "Qwen2_5_VLForConditionalGeneration",
+        }
+    }
+}
+
+/// Ids of the tokens that have a meaning to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenIds {
+    /// Stands where one merged patch of an image goes.
+    pub image: u32,
+    /// Stands where one merged patch of a video goes.
+    pub video: u32,
+    /// Before an image or video.
+    pub vision_start: u32,
+    /// After an image or video.
+    pub vision_end: u32,
+}
+
+/// The whole model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Which network.
+    pub architecture: Architecture,
+    /// The language model.
+    pub text: TextConfig,
+    /// The vision tower.
+    pub vision: VisionConfig,
+    /// Ids that join text and images.
+    pub tokens: TokenIds,
+    /// First token of a text, where the checkpoint names one.
+    pub bos_token_id: Option<u32>,
+    /// Last token of an answer, where the checkpoint names one.
+    pub eos_token_id: Option<u32>,
+    /// `float32`, `float16` or `bfloat16`, as the checkpoint says of itself.
+    pub dtype: String,
+}
+
+impl ModelConfig {
+    /// Reads `config.json` in either layout.
+    ///
+    /// # Errors
+    /// No JSON, another architecture, a missing size, or sizes that contradict each other.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let root: Map<String, Value> =
+            serde_json::from_str(text).map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let architecture = architecture(&root)?;
+        let text_fields = match root.get("text_config") {
+            Some(Value::Object(nested)) => {
+                let mut fields = nested.clone();
+                if let Some(tied) = root.get("tie_word_embeddings") {
+                    fields.insert("tie_word_embeddings".into(), tied.clone());
+                }
+                fields
+            }
+            _ => root.clone(),
+        };
+        let text_config = text_config(text_fields)?;
+        let vision = vision_config(architecture, &root, text_config.hidden_size)?;
+        text_config.check()?;
+        vision.check(text_config.hidden_size)?;
+        let id = |field: &str, default: Option<u32>| id_field(&root, field, default);
+        let tokens = TokenIds {
+            image: id("image_token_id", Some(151_655))?.unwrap_or_default(),
+            video: id("video_token_id", Some(151_656))?.unwrap_or_default(),
+            vision_start: id("vision_start_token_id", Some(151_652))?.unwrap_or_default(),
+            vision_end: id("vision_end_token_id", Some(151_653))?.unwrap_or_default(),
+        };
+        if tokens.image as usize >= text_config.vocab_size {
+            let expected = format!("an id below vocab_size ({})", text_config.vocab_size);
+            return Err(ConfigError::value(FILE, "image_token_id", tokens.image, expected));
+        }
+        let dtype = root
+            .get("torch_dtype")
+            .or_else(|| root.get("dtype"))
+            .and_then(Value::as_str)
+            .unwrap_or("float32")
+            .trim_start_matches("torch.")
+            .to_owned();
+        Ok(Self {
+            architecture,
+            bos_token_id: id("bos_token_id", None)?,
+            eos_token_id: id("eos_token_id", None)?,
+            text: text_config,
+            vision,
+            tokens,
+            dtype,
+        })
+    }
+
+    /// Writes the flat layout of the published checkpoints, which every version of transformers
+    /// that knows the architecture loads.
+    ///
+    /// # Panics
+    /// Never: the fields are plain numbers and strings.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut root = Map::new();
+        root.insert("architectures".into(), json!([self.architecture.class_name()]));
+        root.insert("model_type".into(), json!(self.architecture.model_type()));
+        let Ok(Value::Object(text)) = serde_json::to_value(&self.text) else {
+            unreachable!("a plain struct is a JSON object")
+        };
+        root.extend(text);
+        let Ok(Value::Object(mut vision)) = serde_json::to_value(&self.vision) else {
+            unreachable!("a plain struct is a JSON object")
+        };
+        vision.insert("model_type".into(), json!(self.architecture.model_type()));
+        match self.architecture {
+            Architecture::Qwen25Vl => {
+                vision.insert("spatial_patch_size".into(), json!(self.vision.patch_size));
+                vision.insert("in_channels".into(), json!(self.vision.in_chans));
+            }
+            Architecture::Qwen2Vl => {
+                for field in [
+                    "intermediate_size",
+                    "out_hidden_size",
+                    "window_size",
+                    "fullatt_block_indexes",
+                    "tokens_per_second",
+                ] {
+                    vision.shift_remove(field);
+                }
+                let ratio = self.vision.intermediate_size / self.vision.hidden_size;
+                vision.insert("embed_dim".into(), json!(self.vision.hidden_size));
+                vision.insert("hidden_size".into(), json!(self.vision.out_hidden_size));
+                vision.insert("mlp_ratio".into(), json!(ratio));
+                vision.insert("in_channels".into(), json!(self.vision.in_chans));
+            }
+        }
+        root.insert("vision_config".into(), Value::Object(vision));
+        root.insert("image_token_id".into(), json!(self.tokens.image));
+        root.insert("video_token_id".into(), json!(self.tokens.video));
+        root.insert("vision_start_token_id".into(), json!(self.tokens.vision_start));
+        root.insert("vision_end_token_id".into(), json!(self.tokens.vision_end));
+        if let Some(id) = self.bos_token_id {
+            root.insert("bos_token_id".into(), json!(id));
+        }
+        if let Some(id) = self.eos_token_id {
+            root.insert("eos_token_id".into(), json!(id));
+        }
+        root.insert("torch_dtype".into(), json!(self.dtype));
+        serde_json::to_string_pretty(&root).unwrap_or_default() + "\n"
+    }
+}
+
+fn architecture(root: &Map<String, Value>) -> Result<Architecture, ConfigError> {
+    let class = root.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    let model_type = root.get("model_type").and_then(Value::as_str);
+    match (model_type, class) {
+        (Some("qwen2_5_vl"), _) | (None, Some("Qwen2_5_VLForConditionalGeneration")) => {
+            Ok(Architecture::Qwen25Vl)
+        }
+        (Some("qwen2_vl"), _) | (None, Some("Qwen2VLForConditionalGeneration")) => Ok(Architecture::Qwen2Vl),
+        (model_type, class) => Err(ConfigError::Architecture {
+            found: model_type.or(class).unwrap_or("(neither `model_type` nor `architectures`)").to_owned(),
+        }),
+    }
+}
+
+fn text_config(mut fields: Map<String, Value>) -> Result<TextConfig, ConfigError> {
+    // transformers 5 moves the base frequency and the sections into one object.
+    if let Some(Value::Object(rope)) = fields.get("rope_parameters").cloned() {
+        if let Some(theta) = rope.get("rope_theta") {
+            fields.insert("rope_theta".into(), theta.clone());
+        }
+        fields.insert("rope_scaling".into(), Value::Object(rope));
+    }
+    let section = fields
+        .get("rope_scaling")
+        .and_then(|scaling| scaling.get("mrope_section"))
+        .cloned()
+        .ok_or_else(|| ConfigError::Missing { field: "rope_scaling.mrope_section".into() })?;
+    let mrope_section = serde_json::from_value(section)
+        .map_err(|source| ConfigError::Json { file: FILE, source })?;
+    fields.insert("rope_scaling".into(), Value::Null);
+    fields.shift_remove("rope_scaling");
+    // `null` stands for the default in files that transformers writes.
+    fields.retain(|_, value| !value.is_null());
+    let mut config: TextConfig = serde_json::from_value(Value::Object(fields))
+        .map_err(|source| ConfigError::Json { file: FILE, source })?;
+    config.rope_scaling = RopeScaling { kind: "mrope".into(), mrope_section };
+    if config.num_key_value_heads == 0 {
+        config.num_key_value_heads = config.num_attention_heads;
+    }
+    Ok(config)
+}
+
+fn vision_config(
+    architecture: Architecture,
+    root: &Map<String, Value>,
+    text_hidden_size: usize,
+) -> Result<VisionConfig, ConfigError> {
+    let Some(Value::Object(found)) = root.get("vision_config") else {
+        return Err(ConfigError::Missing { field: "vision_config".into() });
+    };
+    let mut fields = found.clone();
+    fields.retain(|_, value| !value.is_null());
+    // Either spelling of the channels; transformers writes both.
+    if let Some(channels) = fields.shift_remove("in_channels") {
+        fields.entry("in_chans").or_insert(channels);
+    }
+    if architecture == Architecture::Qwen2Vl {
+        let width = fields.shift_remove("embed_dim").unwrap_or(json!(1280));
+        let out = fields.insert("hidden_size".into(), width.clone());
+        fields.insert("out_hidden_size".into(), out.unwrap_or(json!(text_hidden_size)));
+        let ratio = fields.shift_remove("mlp_ratio").unwrap_or(json!(4));
+        let intermediate = width.as_u64().unwrap_or(0).saturating_mul(ratio.as_f64().unwrap_or(0.0) as u64);
+        fields.insert("intermediate_size".into(), json!(intermediate));
+        fields.insert("window_size".into(), json!(0));
+        fields.insert("fullatt_block_indexes".into(), json!([]));
+        fields.entry("hidden_act").or_insert(json!("quick_gelu"));
+    }
+    let config: VisionConfig = serde_json::from_value(Value::Object(fields))
+        .map_err(|source| ConfigError::Json { file: FILE, source })?;
+    let expected = match architecture {
+        Architecture::Qwen2Vl => "quick_gelu",
+        Architecture::Qwen25Vl => "silu",
+    };
+    if config.hidden_act != expected {
+        return Err(ConfigError::value(FILE, "vision_config.hidden_act", &config.hidden_act, expected));
+    }
+    Ok(config)
+}
+
+fn id_field(root: &Map<String, Value>, field: &str, default: Option<u32>) -> Result<Option<u32>, ConfigError> {
+    let nested = root.get("text_config").and_then(|text| text.get(field));
+    match root.get(field).filter(|value| !value.is_null()).or(nested) {
+        None | Some(Value::Null) => Ok(default),
+        Some(Value::Array(list)) => Ok(list.first().and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok())),
+        Some(value) => value
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .map(Some)
+            .ok_or_else(|| ConfigError::value(FILE, field, value, "a token id")),
+    }
+}

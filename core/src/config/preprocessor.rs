@@ -1,0 +1,136 @@
+//! `preprocessor_config.json`: from a photo to patches.
+
+use super::{ConfigError, VisionConfig};
+use crate::image::ImageSettings;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const FILE: &str = "preprocessor_config.json";
+
+/// How a photo is resized, normalised and cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PreprocessorConfig {
+    /// Area in pixels below which a photo is enlarged.
+    pub min_pixels: u64,
+    /// Area in pixels above which a photo is reduced.
+    pub max_pixels: u64,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    /// Frames in a patch.
+    pub temporal_patch_size: usize,
+    /// Side of the square of patches that become one token.
+    pub merge_size: usize,
+    /// Subtracted from each channel after scaling.
+    pub image_mean: [f32; 3],
+    /// Divides each channel after subtraction.
+    pub image_std: [f32; 3],
+    /// Brings a byte to the range from 0 to 1.
+    pub rescale_factor: f64,
+    /// Whether photos are resized at all; `false` is refused.
+    pub do_resize: bool,
+    /// Pillow's number of the resampling filter; 3 is bicubic.
+    pub resample: u32,
+    /// Name of the processor's class, for other programs.
+    pub image_processor_type: String,
+}
+
+impl Default for PreprocessorConfig {
+    /// The published Qwen2.5-VL preprocessor.
+    fn default() -> Self {
+        Self {
+            min_pixels: 3136,
+            max_pixels: 12_845_056,
+            patch_size: 14,
+            temporal_patch_size: 2,
+            merge_size: 2,
+            image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+            image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+            rescale_factor: 1.0 / 255.0,
+            do_resize: true,
+            resample: 3,
+            image_processor_type: "Qwen2VLImageProcessor".into(),
+        }
+    }
+}
+
+impl PreprocessorConfig {
+    /// Reads `preprocessor_config.json`; newer files keep the areas under `size`.
+    ///
+    /// # Errors
+    /// No JSON, or a value that this program cannot honour.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let mut fields: serde_json::Map<String, Value> =
+            serde_json::from_str(text).map_err(|source| ConfigError::Json { file: FILE, source })?;
+        fields.retain(|_, value| !value.is_null());
+        if let Some(Value::Object(size)) = fields.get("size").cloned() {
+            for (old, new) in [("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")] {
+                if let Some(value) = size.get(old).or_else(|| size.get(new)) {
+                    fields.entry(old).or_insert(value.clone());
+                }
+            }
+        }
+        let config: Self = serde_json::from_value(fields.into())
+            .map_err(|source| ConfigError::Json { file: FILE, source })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (field, value) in [
+            ("patch_size", self.patch_size),
+            ("temporal_patch_size", self.temporal_patch_size),
+            ("merge_size", self.merge_size),
+        ] {
+            if value == 0 || value > 4096 {
+                return Err(ConfigError::value(FILE, field, value, "between 1 and 4096"));
+            }
+        }
+        if self.max_pixels < self.min_pixels {
+            let expected = format!("at least min_pixels ({})", self.min_pixels);
+            return Err(ConfigError::value(FILE, "max_pixels", self.max_pixels, expected));
+        }
+        if !self.do_resize {
+            return Err(ConfigError::value(FILE, "do_resize", false, "true"));
+        }
+        if self.resample != 3 {
+            return Err(ConfigError::value(FILE, "resample", self.resample, "3 (bicubic)"));
+        }
+        if self.image_std.contains(&0.0) {
+            return Err(ConfigError::value(FILE, "image_std", format!("{:?}", self.image_std), "no zero"));
+        }
+        Ok(())
+    }
+
+    /// Checks that the patches cut here are the patches that the vision tower takes.
+    ///
+    /// # Errors
+    /// Patch, frame or merge sizes that differ from `config.json`.
+    pub fn check_against(&self, vision: &VisionConfig) -> Result<(), ConfigError> {
+        for (field, value, expected) in [
+            ("patch_size", self.patch_size, vision.patch_size),
+            ("temporal_patch_size", self.temporal_patch_size, vision.temporal_patch_size),
+            ("merge_size", self.merge_size, vision.spatial_merge_size),
+        ] {
+            if value != expected {
+                return Err(ConfigError::value(FILE, field, value, format!("{expected}, as in config.json")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same numbers as the image room takes them.
+    #[must_use]
+    pub fn settings(&self) -> ImageSettings {
+        ImageSettings {
+            patch_size: self.patch_size,
+            temporal_patch_size: self.temporal_patch_size,
+            merge_size: self.merge_size,
+            min_pixels: self.min_pixels,
+            max_pixels: self.max_pixels,
+            mean: self.image_mean,
+            std: self.image_std,
+            rescale_factor: self.rescale_factor,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Fine-R1: a vision-language model of the Qwen2.5-VL family that looks at a photo, reasons aloud and
+//! names the fine-grained category.
+//!
+//! This crate is the model and everything needed to ask it a question. It is given bytes and a
+//! [`burn::tensor::Device`]; it opens no files, starts no threads, reads no clock, waits for no
+//! device and names no backend.
+
+pub mod config;
+pub mod generate;
+pub mod image;
+pub mod model;
+pub mod prompt;
+pub mod reasoning;
+pub mod recognizer;
+pub mod weights;

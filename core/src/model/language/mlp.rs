@@ -1,0 +1,34 @@
+//! SwiGLU feed-forward layer: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
+
+use crate::model::{Linear, LinearConfig};
+use burn::module::Module;
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor};
+
+/// `down(silu(gate(x)) · up(x))`.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// `[intermediate, hidden]`
+    pub gate_proj: Linear,
+    /// `[intermediate, hidden]`
+    pub up_proj: Linear,
+    /// `[hidden, intermediate]`
+    pub down_proj: Linear,
+}
+
+impl Mlp {
+    /// Fresh weights; `bias` is for the vision tower, whose layers have one.
+    #[must_use]
+    pub fn new(hidden: usize, intermediate: usize, bias: bool, std: f64, device: &Device) -> Self {
+        let up = LinearConfig { input: hidden, output: intermediate, bias, std };
+        let down = LinearConfig { input: intermediate, output: hidden, bias, std };
+        Self { gate_proj: up.init(device), up_proj: up.init(device), down_proj: down.init(device) }
+    }
+
+    /// # Shapes
+    /// - input and output: `[..., hidden]`
+    #[must_use]
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        self.down_proj.forward(silu(self.gate_proj.forward(input.clone())) * self.up_proj.forward(input))
+    }
+}

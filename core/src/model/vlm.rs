@@ -1,0 +1,229 @@
+//! Both towers together: prompts with images in, states and logits out.
+
+use super::language::{Context, Decoder, rotary};
+use super::positions::Positions;
+use super::vision::VisionTower;
+use super::{Cache, Linear, LinearConfig, cache::CacheShape, mask};
+use crate::config::ModelConfig;
+use crate::image::{Grid, Patches};
+use burn::module::Module;
+use burn::tensor::module::linear;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, assert_shape};
+
+/// One sequence as the model takes it: ids with expanded placeholders, positions, and the images.
+#[derive(Debug, Clone, Default)]
+pub struct Prompt {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Three-axis positions of the ids.
+    pub positions: Positions,
+    /// The images in the order of their places.
+    pub images: Vec<Patches>,
+}
+
+/// On which side shorter sequences of a batch are filled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaddingSide {
+    /// For generation: all sequences end together.
+    Left,
+    /// For training: padding comes after everything that counts, so one causal mask serves all.
+    Right,
+}
+
+/// Embedded prompts, ready for the decoder.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// `[batch, seq, hidden]`
+    pub states: Tensor<3>,
+    /// Positions of every sequence, padding included.
+    pub positions: Vec<Positions>,
+    /// Padding on the left of every sequence.
+    pub starts: Vec<usize>,
+}
+
+/// The model of a checkpoint.
+#[derive(Module, Debug)]
+pub struct VisionLanguageModel {
+    /// Looks.
+    pub visual: VisionTower,
+    /// Reads and writes.
+    pub model: Decoder,
+    /// `[vocab, hidden]`; `None` where the embedding serves as head.
+    pub lm_head: Option<Linear>,
+}
+
+impl VisionLanguageModel {
+    /// Fresh weights, drawn when first used.
+    #[must_use]
+    pub fn new(config: &ModelConfig, device: &Device) -> Self {
+        let text = &config.text;
+        let head = LinearConfig {
+            input: text.hidden_size,
+            output: text.vocab_size,
+            bias: false,
+            std: text.initializer_range,
+        };
+        Self {
+            visual: VisionTower::new(config.architecture, &config.vision, device),
+            model: Decoder::new(text, device),
+            lm_head: (!text.tie_word_embeddings).then(|| head.init(device)),
+        }
+    }
+
+    /// Precision of the weights.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.model.embed_tokens.weight.val().dtype()
+    }
+
+    /// The device that holds the weights.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.model.embed_tokens.weight.val().device()
+    }
+
+    /// Looks at the images of some prompts, in their order.
+    ///
+    /// # Shapes
+    /// - output: `[merged, hidden]`, or `None` without images
+    #[must_use]
+    pub fn look(&self, images: &[&Patches], config: &ModelConfig) -> Option<Tensor<2>> {
+        if images.is_empty() {
+            return None;
+        }
+        let values: Vec<f32> = images.iter().flat_map(|image| image.values.iter().copied()).collect();
+        let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
+        let total: usize = grids.iter().map(Grid::patches).sum();
+        let data = TensorData::new(values, [total, config.vision.patch_dim()]);
+        let patches = Tensor::from_data(data, (&self.device(), DType::F32));
+        Some(self.visual.forward(patches, &grids, &config.vision))
+    }
+
+    /// Embeds prompts and puts the images' features in their places.
+    ///
+    /// # Panics
+    /// A prompt's places and images do not match; [`Positions::of_prompt`] has checked that.
+    #[must_use]
+    pub fn embed(&self, prompts: &[&Prompt], side: PaddingSide, config: &ModelConfig) -> Embedded {
+        let device = self.device();
+        let batch = prompts.len();
+        let seq = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
+        let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
+        let features = self.look(&images, config);
+        let feature_count = features.as_ref().map_or(0, |features| features.dims()[0]);
+
+        let mut ids = Vec::with_capacity(batch * seq);
+        let mut rows = Vec::with_capacity(batch * seq);
+        let mut positions = Vec::with_capacity(batch);
+        let mut starts = Vec::with_capacity(batch);
+        let mut feature = 0;
+        for prompt in prompts {
+            let padding = seq - prompt.ids.len();
+            let (before, after) = match side {
+                PaddingSide::Left => (padding, 0),
+                PaddingSide::Right => (0, padding),
+            };
+            let padded = |row: &[u32]| {
+                let mut ids = vec![0_i32; before];
+                ids.extend(row.iter().map(|id| *id as i32));
+                ids.resize(before + row.len() + after, 0);
+                ids
+            };
+            for (offset, id) in padded(&prompt.ids).into_iter().enumerate() {
+                let inside = offset >= before && offset < before + prompt.ids.len();
+                if inside && id == config.tokens.image as i32 {
+                    rows.push((batch * seq + feature) as i32);
+                    feature += 1;
+                } else {
+                    rows.push(ids.len() as i32);
+                }
+                ids.push(id);
+            }
+            let axes = prompt.positions.axes.clone().map(|axis| {
+                let mut padded = vec![0; before];
+                padded.extend(axis);
+                padded.resize(seq, 0);
+                padded
+            });
+            positions.push(Positions { axes, next: prompt.positions.next });
+            starts.push(before);
+        }
+        assert_eq!(feature, feature_count, "image tokens and image features differ in number");
+
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, seq]), &device);
+        let mut states = self.model.embed_tokens.forward(ids);
+        if let Some(features) = features {
+            let hidden = config.text.hidden_size;
+            let rows = Tensor::<1, Int>::from_ints(rows.as_slice(), &device);
+            let words = states.reshape([batch * seq, hidden]);
+            states = Tensor::cat(vec![words, features], 0).select(0, rows).reshape([batch, seq, hidden]);
+        }
+        Embedded { states, positions, starts }
+    }
+
+    /// Reads embedded prompts, with or without keeping a cache.
+    ///
+    /// # Shapes
+    /// - output: `[batch, seq, hidden]`, after the last norm
+    #[must_use]
+    pub fn read(&self, embedded: Embedded, cache: Option<&mut Cache>, config: &ModelConfig) -> Tensor<3> {
+        let [_, seq, _] = embedded.states.dims();
+        let device = embedded.states.device();
+        let context = Context {
+            rotary: rotary(&config.text, &embedded.positions, &device),
+            mask: mask::causal(seq, seq, &embedded.starts, &device),
+        };
+        self.model.forward(embedded.states, &context, cache)
+    }
+
+    /// Reads one more token of every row.
+    ///
+    /// `ids` and `positions` have one entry a row; a text token has the same position on all axes.
+    ///
+    /// # Shapes
+    /// - output: `[batch, 1, hidden]`
+    #[must_use]
+    pub fn step(&self, ids: &[u32], positions: &[i32], cache: &mut Cache, config: &ModelConfig) -> Tensor<3> {
+        let device = self.device();
+        let batch = ids.len();
+        let values: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(values, [batch, 1]), &device);
+        let rows: Vec<Positions> = positions
+            .iter()
+            .map(|position| Positions { axes: [(); 3].map(|()| vec![*position]), next: position + 1 })
+            .collect();
+        let context = Context {
+            rotary: rotary(&config.text, &rows, &device),
+            mask: mask::causal(1, cache.len() + 1, cache.starts(), &device),
+        };
+        self.model.forward(self.model.embed_tokens.forward(ids), &context, Some(cache))
+    }
+
+    /// Scores every token of the vocabulary.
+    ///
+    /// # Shapes
+    /// - input: `[rows, hidden]`
+    /// - output: `[rows, vocab]`, f32
+    #[must_use]
+    pub fn logits(&self, states: Tensor<2>) -> Tensor<2> {
+        let [rows, hidden] = states.dims();
+        assert_shape!(states, [rows, hidden]);
+        let logits = match &self.lm_head {
+            Some(head) => head.forward(states),
+            None => linear(states, self.model.embed_tokens.weight.val().transpose(), None),
+        };
+        logits.cast(DType::F32)
+    }
+
+    /// A cache for this model.
+    #[must_use]
+    pub fn cache(&self, capacity: usize, starts: Vec<usize>, config: &ModelConfig) -> Cache {
+        let shape = CacheShape {
+            layers: config.text.num_hidden_layers,
+            kv_heads: config.text.num_key_value_heads,
+            head_dim: config.text.head_dim(),
+            capacity,
+        };
+        Cache::new(shape, starts, self.dtype(), &self.device())
+    }
+}

@@ -1,0 +1,188 @@
+//! Fills a model from files, one file at a time.
+
+use super::names::{is_redundant, published_name};
+use super::shards::parse;
+use super::{Precision, TensorFacts, WeightsError, stored_name};
+use crate::model::VisionLanguageModel;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::SafeTensors;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Loads a model file by file.
+///
+/// A file's bytes may be dropped (or unmapped) after [`Loader::add`]: peak memory is what is loaded
+/// so far plus one file.
+#[derive(Debug)]
+pub struct Loader {
+    model: VisionLanguageModel,
+    /// Parameters that are not loaded yet, and their shapes.
+    waiting: BTreeMap<String, Vec<usize>>,
+    misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    odd: BTreeSet<String>,
+    precision: Option<Precision>,
+    stored: HashMap<Precision, usize>,
+}
+
+/// What loading found besides the weights.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors that the model has no place for.
+    pub odd: Vec<String>,
+}
+
+impl Loader {
+    /// Starts from a model whose weights were not drawn yet; `precision` converts, `None` keeps what
+    /// the files have.
+    #[must_use]
+    pub fn new(model: VisionLanguageModel, precision: Option<Precision>) -> Self {
+        let waiting = parameter_shapes(&model);
+        Self { model, waiting, misshaped: Vec::new(), odd: BTreeSet::new(), precision, stored: HashMap::new() }
+    }
+
+    /// Takes the tensors of one file.
+    ///
+    /// # Errors
+    /// The file is damaged, or holds a tensor of an unusable type.
+    pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), WeightsError> {
+        let tensors = parse(file, bytes)?;
+        let mut names = HashMap::new();
+        for (name, view) in tensors.iter() {
+            let published = published_name(name);
+            let Some(expected) = self.waiting.get(&published) else {
+                if !is_redundant(&published, self.model.lm_head.is_none()) {
+                    self.odd.insert(name.to_owned());
+                }
+                continue;
+            };
+            if view.shape() != expected.as_slice() {
+                self.misshaped.push((name.to_owned(), expected.clone(), view.shape().to_vec()));
+                self.waiting.remove(&published);
+                continue;
+            }
+            let stored = Precision::of_stored(name, view.dtype())?;
+            *self.stored.entry(stored).or_default() += 1;
+            self.waiting.remove(&published);
+            names.insert(published, name.to_owned());
+        }
+        let mut fill = Fill { path: Vec::new(), tensors: &tensors, names: &names, precision: self.precision };
+        self.model = self.model.clone().map(&mut fill);
+        Ok(())
+    }
+
+    /// The model, once all files are added.
+    ///
+    /// # Errors
+    /// Parameters that no file held, or held in another shape.
+    pub fn finish(self) -> Result<(VisionLanguageModel, LoadReport), WeightsError> {
+        if !self.waiting.is_empty() || !self.misshaped.is_empty() {
+            let missing = self.waiting.into_keys().collect();
+            return Err(WeightsError::Mismatch { missing, misshaped: self.misshaped });
+        }
+        Ok((self.model, LoadReport { odd: self.odd.into_iter().collect() }))
+    }
+}
+
+/// Which tensors of a checkpoint fit a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameCheck {
+    /// The model's parameters, by stored name, and their shapes.
+    pub expected: BTreeMap<String, Vec<usize>>,
+    /// Parameters that no file holds.
+    pub missing: Vec<String>,
+    /// Tensors that the model has no place for.
+    pub odd: Vec<String>,
+    /// Tensors of another shape, with both shapes.
+    pub misshaped: Vec<String>,
+}
+
+/// Compares the headers of a checkpoint's files with what a model needs; the model's weights need
+/// not be drawn.
+#[must_use]
+pub fn check_names(model: &VisionLanguageModel, tensors: &[TensorFacts]) -> NameCheck {
+    let expected = parameter_shapes(model);
+    let mut waiting: BTreeSet<&String> = expected.keys().collect();
+    let (mut odd, mut misshaped) = (Vec::new(), Vec::new());
+    for tensor in tensors {
+        let published = published_name(&tensor.name);
+        match expected.get_key_value(&published) {
+            None if is_redundant(&published, model.lm_head.is_none()) => {}
+            None => odd.push(tensor.name.clone()),
+            Some((name, shape)) => {
+                waiting.remove(name);
+                if *shape != tensor.shape {
+                    misshaped.push(format!("{}: {:?}, expected {shape:?}", tensor.name, tensor.shape));
+                }
+            }
+        }
+    }
+    let missing = waiting.into_iter().cloned().collect();
+    NameCheck { missing, odd, misshaped, expected }
+}
+
+/// Path of the parameter that a walk over a module stands at.
+pub(super) fn enter(path: &mut Vec<String>, name: &str, container: &str) {
+    // The variant of an enum is no part of a tensor's name.
+    if !container.starts_with("Enum:") {
+        path.push(name.to_owned());
+    }
+}
+
+pub(super) fn exit(path: &mut Vec<String>, container: &str) {
+    if !container.starts_with("Enum:") {
+        path.pop();
+    }
+}
+
+/// Stored names and shapes of all parameters.
+#[must_use]
+pub(super) fn parameter_shapes(model: &VisionLanguageModel) -> BTreeMap<String, Vec<usize>> {
+    #[derive(Default)]
+    struct Shapes {
+        path: Vec<String>,
+        found: BTreeMap<String, Vec<usize>>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            enter(&mut self.path, name, container);
+        }
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            exit(&mut self.path, container);
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.found.insert(stored_name(&self.path.join(".")), param.lazy_shape().to_vec());
+        }
+    }
+    let mut shapes = Shapes::default();
+    model.visit(&mut shapes);
+    shapes.found
+}
+
+struct Fill<'file> {
+    path: Vec<String>,
+    tensors: &'file SafeTensors<'file>,
+    names: &'file HashMap<String, String>,
+    precision: Option<Precision>,
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        enter(&mut self.path, name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        exit(&mut self.path, container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = stored_name(&self.path.join("."));
+        let Some(view) = self.names.get(&path).and_then(|name| self.tensors.tensor(name).ok()) else {
+            return param;
+        };
+        let Ok(stored) = Precision::of_stored(&path, view.dtype()) else { return param };
+        let wanted = self.precision.unwrap_or(stored);
+        let data: TensorData = stored.convert(view.data(), view.shape(), wanted);
+        let tensor = Tensor::from_data(data, (&param.lazy_device(), wanted.dtype()));
+        Param::initialized(param.id, tensor)
+    }
+}

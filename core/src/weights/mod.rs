@@ -1,0 +1,13 @@
+//! Checkpoint files to weights and back: safetensors, one file or many, both naming layouts.
+
+mod load;
+mod names;
+mod precision;
+mod save;
+mod shards;
+
+pub use load::{LoadReport, Loader, NameCheck, check_names};
+pub use names::stored_name;
+pub use precision::Precision;
+pub use save::{Shard, encode_shard, plan_shards, shard_index};
+pub use shards::{ShardIndex, TensorFacts, WeightsError, read_header};

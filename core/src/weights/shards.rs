@@ -1,0 +1,154 @@
+//! What lies in which file: the header of a safetensors file, and the index over several.
+//!
+//! Format: <https://github.com/huggingface/safetensors#format>.
+
+use super::Precision;
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Weights that cannot be read.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The file is no safetensors file, or is cut short.
+    #[error("{file} is damaged or cut short: {source}")]
+    Damaged {
+        /// Name of the file.
+        file: String,
+        /// What was found.
+        source: safetensors::SafeTensorError,
+    },
+    /// The index is no JSON of the expected form.
+    #[error("{file}: {source}")]
+    Index {
+        /// Name of the file.
+        file: String,
+        /// What serde found.
+        source: serde_json::Error,
+    },
+    /// The index names a file outside the checkpoint's folder.
+    #[error("{file} names the weight file `{shard}`, which is not a plain file name")]
+    IndexPath {
+        /// Name of the index file.
+        file: String,
+        /// The name found in it.
+        shard: String,
+    },
+    /// A tensor is stored in a type that holds no weights of this model.
+    #[error("tensor `{tensor}` is stored as {found}, expected F32, F16 or BF16")]
+    Precision {
+        /// Name of the tensor.
+        tensor: String,
+        /// Its stored type.
+        found: String,
+    },
+    /// Tensors are absent or have the wrong shape.
+    #[error("{}", mismatch(.missing, .misshaped))]
+    Mismatch {
+        /// Parameters of the model that no file holds.
+        missing: Vec<String>,
+        /// Tensors of another shape than the model's: name, expected, found.
+        misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    },
+}
+
+fn mismatch(missing: &[String], misshaped: &[(String, Vec<usize>, Vec<usize>)]) -> String {
+    const SHOWN: usize = 8;
+    let mut lines = vec!["the weights do not fit config.json".to_owned()];
+    for (name, expected, found) in misshaped.iter().take(SHOWN) {
+        lines.push(format!("  tensor `{name}` has shape {found:?}, expected {expected:?}"));
+    }
+    for name in missing.iter().take(SHOWN) {
+        lines.push(format!("  tensor `{name}` is missing"));
+    }
+    let hidden = misshaped.len().saturating_sub(SHOWN) + missing.len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        lines.push(format!("  and {hidden} more"));
+    }
+    lines.join("\n")
+}
+
+impl WeightsError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => "download the file again, and compare its size with the published one",
+            Self::Index { .. } | Self::IndexPath { .. } => "download model.safetensors.index.json again",
+            Self::Precision { .. } => "convert the checkpoint to float32, float16 or bfloat16 first",
+            Self::Mismatch { .. } => "take config.json and the weight files from one and the same checkpoint",
+        }
+    }
+}
+
+/// `model.safetensors.index.json`: the file of every tensor.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl ShardIndex {
+    /// Name of the index in a checkpoint's folder.
+    pub const FILE: &'static str = "model.safetensors.index.json";
+    /// Name of the only file where there is no index.
+    pub const SINGLE: &'static str = "model.safetensors";
+
+    /// Reads the index.
+    ///
+    /// # Errors
+    /// No JSON of this form, or a file name with a folder in it.
+    pub fn from_json(text: &str) -> Result<Self, WeightsError> {
+        let index: Self = serde_json::from_str(text)
+            .map_err(|source| WeightsError::Index { file: Self::FILE.into(), source })?;
+        if let Some(shard) = index.weight_map.values().find(|name| name.contains(['/', '\\']) || name.as_str() == "..") {
+            return Err(WeightsError::IndexPath { file: Self::FILE.into(), shard: shard.clone() });
+        }
+        Ok(index)
+    }
+
+    /// The files, each once, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let mut files: Vec<String> = self.weight_map.values().cloned().collect();
+        files.sort();
+        files.dedup();
+        files
+    }
+}
+
+/// A tensor as a file's header describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorFacts {
+    /// Name as stored.
+    pub name: String,
+    /// Its axes.
+    pub shape: Vec<usize>,
+    /// Its precision, or `None` for types that hold no weights.
+    pub precision: Option<Precision>,
+    /// Bytes on disk.
+    pub bytes: usize,
+}
+
+/// Describes the tensors of a file.
+///
+/// # Errors
+/// The file is no safetensors file, or shorter than its header says.
+pub fn read_header(file: &str, bytes: &[u8]) -> Result<Vec<TensorFacts>, WeightsError> {
+    let tensors = parse(file, bytes)?;
+    let mut facts: Vec<TensorFacts> = tensors
+        .iter()
+        .map(|(name, view)| TensorFacts {
+            name: name.to_owned(),
+            shape: view.shape().to_vec(),
+            precision: Precision::of_stored(name, view.dtype()).ok(),
+            bytes: view.data().len(),
+        })
+        .collect();
+    facts.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(facts)
+}
+
+pub(super) fn parse<'bytes>(file: &str, bytes: &'bytes [u8]) -> Result<SafeTensors<'bytes>, WeightsError> {
+    SafeTensors::deserialize(bytes).map_err(|source| WeightsError::Damaged { file: file.to_owned(), source })
+}

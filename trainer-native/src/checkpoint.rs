@@ -1,0 +1,234 @@
+//! A checkpoint on disk, in the layout of Hugging Face: read, described, written.
+
+use crate::device::OpenDevice;
+use anyhow::{Context, Result, anyhow, bail};
+use fine_r1_core::config::ModelConfig;
+use fine_r1_core::model::VisionLanguageModel;
+use fine_r1_core::recognizer::{CheckpointFiles, Processor, Recognizer, RecognizerError};
+use fine_r1_core::weights::{Loader, Precision, ShardIndex, WeightsError, encode_shard, plan_shards, shard_index};
+use memmap2::Mmap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The largest weight file that is written, as transformers does it.
+const MAX_SHARD_BYTES: usize = 5_000_000_000;
+
+/// The model that ships inside the program.
+mod embedded {
+    pub const CONFIG: &str = include_str!("../models/nano/config.json");
+    pub const GENERATION: &str = include_str!("../models/nano/generation_config.json");
+    pub const PREPROCESSOR: &str = include_str!("../models/nano/preprocessor_config.json");
+    pub const TOKENIZER: &[u8] = include_bytes!("../models/nano/tokenizer.json");
+    pub const TOKENIZER_CONFIG: &str = include_str!("../models/nano/tokenizer_config.json");
+    pub const TEMPLATE: &str = include_str!("../models/nano/chat_template.jinja");
+    pub const WEIGHTS: &[u8] = include_bytes!("../models/nano/model.safetensors");
+}
+
+/// The name of the model inside the program.
+pub const EMBEDDED: &str = "nano";
+
+/// Loads a checkpoint's folder, or the embedded model where there is none.
+///
+/// # Errors
+/// A file is missing, damaged, or does not fit the others; the message names it.
+pub fn load(folder: Option<&Path>, device: &OpenDevice) -> Result<Recognizer> {
+    let Some(folder) = folder else { return load_embedded(device) };
+    let files = read_files(folder)?;
+    let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
+    let model = load_weights(folder, processor.config(), device)?;
+    Ok(Recognizer::new(processor, model))
+}
+
+/// The files of the embedded model.
+#[must_use]
+pub fn embedded_files() -> CheckpointFiles {
+    CheckpointFiles {
+        config: embedded::CONFIG.into(),
+        generation: Some(embedded::GENERATION.into()),
+        preprocessor: embedded::PREPROCESSOR.into(),
+        tokenizer: embedded::TOKENIZER.into(),
+        tokenizer_config: Some(embedded::TOKENIZER_CONFIG.into()),
+        template_jinja: Some(embedded::TEMPLATE.into()),
+        template_json: None,
+    }
+}
+
+fn load_embedded(device: &OpenDevice) -> Result<Recognizer> {
+    let processor = Processor::new(&embedded_files()).context("the embedded model")?;
+    let model = VisionLanguageModel::new(processor.config(), &device.device);
+    let mut loader = Loader::new(model, device.precision);
+    loader.add(ShardIndex::SINGLE, embedded::WEIGHTS).context("the embedded model")?;
+    let (model, _) = loader.finish().context("the embedded model")?;
+    Ok(Recognizer::new(processor, model))
+}
+
+/// Reads everything but the weights.
+///
+/// # Errors
+/// The folder or a file that every checkpoint has is missing.
+pub fn read_files(folder: &Path) -> Result<CheckpointFiles> {
+    if !folder.is_dir() {
+        bail!("{} is not a folder\nhint: --model takes the folder of a checkpoint", folder.display());
+    }
+    let optional = |name: &str| -> Result<Option<String>> {
+        let path = folder.join(name);
+        if path.is_file() { Ok(Some(read_text(&path)?)) } else { Ok(None) }
+    };
+    let required = |name: &str| {
+        optional(name)?.ok_or_else(|| missing(folder, name))
+    };
+    Ok(CheckpointFiles {
+        config: required("config.json")?,
+        generation: optional("generation_config.json")?,
+        preprocessor: required("preprocessor_config.json")?,
+        tokenizer: required("tokenizer.json")?.into_bytes(),
+        tokenizer_config: optional("tokenizer_config.json")?,
+        template_jinja: optional("chat_template.jinja")?,
+        template_json: optional("chat_template.json")?,
+    })
+}
+
+/// Names of a checkpoint's weight files.
+///
+/// # Errors
+/// There is neither a weight file nor an index, or the index is malformed.
+pub fn weight_files(folder: &Path) -> Result<Vec<String>> {
+    let index = folder.join(ShardIndex::FILE);
+    if index.is_file() {
+        let index = ShardIndex::from_json(&read_text(&index)?).map_err(|error| explain_weights(folder, &error))?;
+        return Ok(index.files());
+    }
+    if folder.join(ShardIndex::SINGLE).is_file() {
+        return Ok(vec![ShardIndex::SINGLE.to_owned()]);
+    }
+    Err(missing(folder, ShardIndex::SINGLE))
+}
+
+/// Maps a file of the checkpoint into memory.
+///
+/// # Errors
+/// It is missing or cannot be read.
+pub fn map(folder: &Path, name: &str) -> Result<Mmap> {
+    let path = folder.join(name);
+    if !path.is_file() {
+        return Err(missing(folder, name));
+    }
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    // SAFETY: the bytes are only read while nobody is expected to change a checkpoint's file.
+    #[expect(unsafe_code, reason = "files of many gigabytes are read page by page")]
+    let map = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(map)
+}
+
+/// Loads the weights file by file; tensors that the model has no place for are reported on stderr.
+///
+/// # Errors
+/// A file is missing or damaged, or a tensor is missing or has the wrong shape.
+pub fn load_weights(folder: &Path, config: &ModelConfig, device: &OpenDevice) -> Result<VisionLanguageModel> {
+    let mut loader = Loader::new(VisionLanguageModel::new(config, &device.device), device.precision);
+    for name in weight_files(folder)? {
+        let bytes = map(folder, &name)?;
+        loader.add(&name, &bytes).map_err(|error| explain_weights(folder, &error))?;
+    }
+    let (model, report) = loader.finish().map_err(|error| explain_weights(folder, &error))?;
+    for name in report.odd {
+        eprintln!("warning: {}: tensor `{name}` is not part of the model and was left out", folder.display());
+    }
+    Ok(model)
+}
+
+/// Writes a whole checkpoint into a folder, file by file, each complete or absent.
+///
+/// # Errors
+/// The disk is full, or the folder cannot be written.
+pub fn save(
+    folder: &Path,
+    files: &CheckpointFiles,
+    config: &ModelConfig,
+    model: &VisionLanguageModel,
+    precision: Precision,
+) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut config = config.clone();
+    config.dtype = precision.torch_name().into();
+    write_file(&folder.join("config.json"), config.to_json().as_bytes())?;
+    let texts = [
+        ("generation_config.json", &files.generation),
+        ("preprocessor_config.json", &Some(files.preprocessor.clone())),
+        ("tokenizer_config.json", &files.tokenizer_config),
+        ("chat_template.jinja", &files.template_jinja),
+        ("chat_template.json", &files.template_json),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            write_file(&folder.join(name), text.as_bytes())?;
+        }
+    }
+    write_file(&folder.join("tokenizer.json"), &files.tokenizer)?;
+    let shards = plan_shards(model, precision, MAX_SHARD_BYTES);
+    for shard in &shards {
+        let bytes = pollster::block_on(encode_shard(model, shard, precision))
+            .map_err(|error| anyhow!("the device failed: {error:?}"))?;
+        write_file(&folder.join(&shard.file), &bytes)?;
+    }
+    if let Some(index) = shard_index(&shards) {
+        write_file(&folder.join(ShardIndex::FILE), index.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes a file so that it is complete or absent: temporary name, fsync, rename.
+///
+/// # Errors
+/// The disk is full, or the folder cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = PathBuf::from(format!("{}.tmp", path.display()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| {
+        format!("cannot write {}\nhint: check that the disk has room and the folder may be written", path.display())
+    })
+}
+
+/// Makes sure that a folder to be written does not hold anything yet.
+///
+/// # Errors
+/// It does.
+pub fn refuse_filled(folder: &Path) -> Result<()> {
+    let is_filled = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if is_filled {
+        bail!("{} is not empty\nhint: name a new folder", folder.display());
+    }
+    Ok(())
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// It is missing or no UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Puts file name and remedy around an error of the core.
+#[must_use]
+pub fn explain(folder: &Path, error: &RecognizerError) -> anyhow::Error {
+    anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint())
+}
+
+fn explain_weights(folder: &Path, error: &WeightsError) -> anyhow::Error {
+    anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint())
+}
+
+fn missing(folder: &Path, name: &str) -> anyhow::Error {
+    anyhow!(
+        "{} is missing\nhint: a checkpoint's folder holds config.json, preprocessor_config.json, tokenizer.json, \
+         a chat template, and model.safetensors or its shards with their index",
+        folder.join(name).display()
+    )
+}

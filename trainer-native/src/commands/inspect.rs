@@ -1,0 +1,197 @@
+//! `inspect`: what a checkpoint is, without loading it.
+
+use crate::checkpoint;
+use crate::cli::InspectArgs;
+use crate::device;
+use anyhow::{Result, anyhow};
+use fine_r1_core::config::ModelConfig;
+use fine_r1_core::model::VisionLanguageModel;
+use fine_r1_core::recognizer::Processor;
+use fine_r1_core::weights::{Precision, TensorFacts, check_names, read_header};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The object that `--json` prints.
+#[derive(Debug, Serialize)]
+struct Description {
+    model: String,
+    architecture: &'static str,
+    text: Sizes,
+    vision: Sizes,
+    vocab_size: usize,
+    context: usize,
+    tied_embeddings: bool,
+    files: Vec<String>,
+    bytes: usize,
+    dtypes: BTreeMap<String, usize>,
+    parameters: BTreeMap<&'static str, usize>,
+    total_parameters: usize,
+    missing: Vec<String>,
+    odd: Vec<String>,
+    misshaped: Vec<String>,
+    problems: Vec<String>,
+    inference_bytes: InferenceBytes,
+}
+
+#[derive(Debug, Serialize)]
+struct Sizes {
+    hidden_size: usize,
+    intermediate_size: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+}
+
+/// Memory for answering one question with a context of 4,096 tokens (or the model's, if shorter).
+#[derive(Debug, Serialize)]
+struct InferenceBytes {
+    context: usize,
+    as_stored: usize,
+    f32: usize,
+    f16: usize,
+}
+
+/// Describes a checkpoint; what is missing or odd is part of the description, not an error.
+///
+/// # Errors
+/// `config.json` is missing or of another architecture, or a weight file is damaged.
+pub fn run(arguments: &InspectArgs) -> Result<()> {
+    let folder = &arguments.model;
+    if !folder.is_dir() {
+        anyhow::bail!("{} is not a folder\nhint: inspect takes the folder of a checkpoint", folder.display());
+    }
+    let text = checkpoint::read_text(&folder.join("config.json"))?;
+    let config = ModelConfig::from_json(&text)
+        .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
+    let mut problems = Vec::new();
+    let processor = checkpoint::read_files(folder)
+        .and_then(|files| Processor::new(&files).map_err(|error| checkpoint::explain(folder, &error)));
+    if let Err(error) = processor {
+        problems.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+    }
+    let files = checkpoint::weight_files(folder)?;
+    let mut tensors: Vec<TensorFacts> = Vec::new();
+    for name in &files {
+        let bytes = checkpoint::map(folder, name)?;
+        let facts = read_header(name, &bytes)
+            .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
+        tensors.extend(facts);
+    }
+    let description = describe(folder.display().to_string(), &config, files, &tensors, problems)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&description)?);
+    } else {
+        print(&description);
+    }
+    Ok(())
+}
+
+fn describe(
+    model: String,
+    config: &ModelConfig,
+    files: Vec<String>,
+    tensors: &[TensorFacts],
+    problems: Vec<String>,
+) -> Result<Description> {
+    let check = check_names(&VisionLanguageModel::new(config, &device::storage()?.device), tensors);
+    let mut dtypes = BTreeMap::new();
+    for tensor in tensors {
+        let name = tensor.precision.map_or("other", Precision::torch_name);
+        *dtypes.entry(name.to_owned()).or_default() += 1;
+    }
+    let bytes: usize = tensors.iter().map(|tensor| tensor.bytes).sum();
+    let mut parameters = BTreeMap::new();
+    for (name, shape) in &check.expected {
+        let part = if name.starts_with("visual.merger.") {
+            "merger"
+        } else if name.starts_with("visual.") {
+            "vision_tower"
+        } else if name.starts_with("model.embed_tokens.") {
+            "embedding"
+        } else if name.starts_with("lm_head.") {
+            "head"
+        } else {
+            "decoder"
+        };
+        *parameters.entry(part).or_default() += shape.iter().product::<usize>();
+    }
+    let total_parameters: usize = parameters.values().sum();
+    let (text, vision) = (&config.text, &config.vision);
+    let context = text.max_position_embeddings.min(4096);
+    let cache = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim() * context;
+    let need = |size: usize| (total_parameters + cache) * size;
+    let stored = if total_parameters == 0 { 0 } else { bytes + cache * (bytes / total_parameters).clamp(2, 4) };
+    Ok(Description {
+        model,
+        architecture: config.architecture.model_type(),
+        text: Sizes {
+            hidden_size: text.hidden_size,
+            intermediate_size: text.intermediate_size,
+            layers: text.num_hidden_layers,
+            heads: text.num_attention_heads,
+            kv_heads: text.num_key_value_heads,
+        },
+        vision: Sizes {
+            hidden_size: vision.hidden_size,
+            intermediate_size: vision.intermediate_size,
+            layers: vision.depth,
+            heads: vision.num_heads,
+            kv_heads: vision.num_heads,
+        },
+        vocab_size: text.vocab_size,
+        context: text.max_position_embeddings,
+        tied_embeddings: text.tie_word_embeddings,
+        files,
+        bytes,
+        dtypes,
+        parameters,
+        total_parameters,
+        missing: check.missing,
+        odd: check.odd,
+        misshaped: check.misshaped,
+        problems,
+        inference_bytes: InferenceBytes { context, as_stored: stored, f32: need(4), f16: need(2) },
+    })
+}
+
+fn print(description: &Description) {
+    let sizes = |sizes: &Sizes| {
+        format!(
+            "{} layers, width {}, feed-forward {}, {} heads ({} for keys)",
+            sizes.layers, sizes.hidden_size, sizes.intermediate_size, sizes.heads, sizes.kv_heads
+        )
+    };
+    let mebibytes = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let list = |map: &BTreeMap<String, usize>| {
+        map.iter().map(|(name, count)| format!("{name} ({count} tensors)")).collect::<Vec<_>>().join(", ")
+    };
+    println!("checkpoint    {}", description.model);
+    println!("architecture  {}", description.architecture);
+    println!("language      {}", sizes(&description.text));
+    println!("vision        {}", sizes(&description.vision));
+    println!("vocabulary    {}, context {}", description.vocab_size, description.context);
+    println!("head          {}", if description.tied_embeddings { "the embedding" } else { "its own" });
+    println!("files         {} ({})", description.files.join(", "), mebibytes(description.bytes));
+    println!("stored as     {}", list(&description.dtypes));
+    println!("parameters    {}", description.total_parameters);
+    for (part, count) in &description.parameters {
+        println!("  {part:<12}{count}");
+    }
+    let memory = &description.inference_bytes;
+    println!(
+        "memory        {} in f32, {} in f16, for weights and a context of {} tokens",
+        mebibytes(memory.f32),
+        mebibytes(memory.f16),
+        memory.context
+    );
+    for (what, names) in [
+        ("missing", &description.missing),
+        ("odd", &description.odd),
+        ("wrong shape", &description.misshaped),
+        ("problem", &description.problems),
+    ] {
+        for name in names {
+            println!("{what:<14}{name}");
+        }
+    }
+}

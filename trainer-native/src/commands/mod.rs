@@ -1,0 +1,30 @@
+//! One verb a file.
+
+mod cot;
+mod evaluate;
+mod export;
+mod init;
+mod inspect;
+mod recognize;
+mod score;
+mod sft;
+
+use crate::cli::Command;
+use anyhow::Result;
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever the verb meets; the message names the file and the remedy.
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Recognize(arguments) => recognize::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Cot(arguments) => cot::run(&arguments),
+        Command::Sft(arguments) => sft::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+    }
+}

@@ -1,0 +1,20 @@
+//! `sft`: supervised fine-tuning.
+
+use crate::cli::SftArgs;
+use crate::sft::{SftRecipe, train};
+use crate::{device, progress};
+use anyhow::Result;
+
+/// Trains as the recipe says.
+///
+/// # Errors
+/// Recipe, data, checkpoint or disk.
+pub fn run(arguments: &SftArgs) -> Result<()> {
+    let recipe = SftRecipe::read(&arguments.recipe, &arguments.overrides)?;
+    if recipe.workers > 1 {
+        // The workers already fill the cores; products need no threads of their own.
+        rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
+    }
+    progress::listen_for_interrupt()?;
+    train(&recipe, &device::open(arguments.device)?, arguments.resume)
+}

@@ -1,0 +1,158 @@
+//! One TOML file is one reproducible run. Keys are LlamaFactory's where it has them.
+
+use super::Schedule;
+use crate::checkpoint::read_text;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A fine-tuning run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SftRecipe {
+    /// Folder of the checkpoint to start from.
+    pub model_name_or_path: PathBuf,
+    /// Folder with `dataset_info.json`.
+    pub dataset_dir: PathBuf,
+    /// Names of data sets, separated by commas.
+    pub dataset: String,
+    /// Folder that images' paths are relative to; the data set's folder where empty.
+    pub media_dir: PathBuf,
+    /// Folder of the run.
+    pub output_dir: PathBuf,
+    /// Longest sample in tokens; longer ones are left out and counted.
+    pub cutoff_len: usize,
+    /// How often the data is gone through.
+    pub num_train_epochs: f64,
+    /// Steps of the run; 0 leaves it to the epochs.
+    pub max_steps: usize,
+    /// Samples of a micro-batch.
+    pub per_device_train_batch_size: usize,
+    /// Micro-batches of a step.
+    pub gradient_accumulation_steps: usize,
+    /// Micro-batches that are computed at the same time, each on a thread of its own.
+    pub workers: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// After the warm-up.
+    pub lr_scheduler_type: Schedule,
+    /// Steps in which the learning rate rises from zero.
+    pub warmup_steps: usize,
+    /// Share of a matrix that a step at learning rate 1 takes away.
+    pub weight_decay: f32,
+    /// Decay of AdamW's first moment.
+    pub adam_beta1: f32,
+    /// Decay of AdamW's second moment.
+    pub adam_beta2: f32,
+    /// Keeps AdamW's division finite.
+    pub adam_epsilon: f32,
+    /// Longest joint gradient; 0 does not clip.
+    pub max_grad_norm: f64,
+    /// Makes the run repeatable.
+    pub seed: u64,
+    /// Steps between checkpoints.
+    pub save_steps: usize,
+    /// Checkpoints that are kept.
+    pub save_total_limit: usize,
+    /// Steps between log lines.
+    pub logging_steps: usize,
+    /// Leave the vision tower as it is.
+    pub freeze_vision_tower: bool,
+    /// Leave the merger as it is.
+    pub freeze_multi_modal_projector: bool,
+    /// Leave the language model as it is.
+    pub freeze_language_model: bool,
+    /// Smallest area of an image; 0 takes the checkpoint's.
+    pub image_min_pixels: u64,
+    /// Largest area of an image; 0 takes the checkpoint's.
+    pub image_max_pixels: u64,
+}
+
+impl Default for SftRecipe {
+    fn default() -> Self {
+        Self {
+            model_name_or_path: PathBuf::new(),
+            dataset_dir: "data".into(),
+            dataset: String::new(),
+            media_dir: PathBuf::new(),
+            output_dir: PathBuf::new(),
+            cutoff_len: 2048,
+            num_train_epochs: 3.0,
+            max_steps: 0,
+            per_device_train_batch_size: 8,
+            gradient_accumulation_steps: 1,
+            workers: 1,
+            learning_rate: 5e-5,
+            lr_scheduler_type: Schedule::Cosine,
+            warmup_steps: 0,
+            weight_decay: 0.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            seed: 42,
+            save_steps: 500,
+            save_total_limit: 2,
+            logging_steps: 10,
+            freeze_vision_tower: true,
+            freeze_multi_modal_projector: true,
+            freeze_language_model: false,
+            image_min_pixels: 0,
+            image_max_pixels: 0,
+        }
+    }
+}
+
+impl SftRecipe {
+    /// Reads a recipe; `overrides` are `key=value` in TOML's spelling and win.
+    ///
+    /// # Errors
+    /// The file is no TOML, has an unknown key, or lacks what every run needs.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = read_text(path)?;
+        let mut table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
+        for entry in overrides {
+            let Some((key, value)) = entry.split_once('=') else {
+                bail!("--set {entry}: expected key=value");
+            };
+            // A bare word stands for itself.
+            let parsed = format!("value = {value}").parse::<toml::Table>().ok();
+            let value = parsed.and_then(|mut table| table.remove("value"));
+            table.insert(key.trim().to_owned(), value.unwrap_or_else(|| entry[key.len() + 1..].into()));
+        }
+        let recipe: Self = table.try_into().with_context(|| format!("{} is no recipe for sft", path.display()))?;
+        recipe.check().with_context(|| path.display().to_string())?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (key, is_given) in [
+            ("model_name_or_path", !self.model_name_or_path.as_os_str().is_empty()),
+            ("dataset", !self.dataset.is_empty()),
+            ("output_dir", !self.output_dir.as_os_str().is_empty()),
+            ("per_device_train_batch_size", self.per_device_train_batch_size > 0),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps > 0),
+            ("workers", self.workers > 0),
+            ("save_steps", self.save_steps > 0),
+            ("logging_steps", self.logging_steps > 0),
+            ("learning_rate", self.learning_rate > 0.0 && self.learning_rate.is_finite()),
+        ] {
+            if !is_given {
+                bail!("`{key}` is missing or zero\nhint: every run needs it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Samples of one step.
+    #[must_use]
+    pub fn samples_per_step(&self) -> usize {
+        self.per_device_train_batch_size * self.gradient_accumulation_steps
+    }
+
+    /// The folder of images.
+    #[must_use]
+    pub fn media_dir(&self) -> &Path {
+        if self.media_dir.as_os_str().is_empty() { &self.dataset_dir } else { &self.media_dir }
+    }
+}
