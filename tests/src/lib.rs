@@ -1,1 +1,14 @@
-//! Tests across rooms.
+//! What the tests share: the golden files as data, and checkpoints that are ready to be asked.
+//!
+//! Nothing here forgives: a golden file that is absent or has another shape is a panic that names it.
+
+mod checkpoint;
+mod difference;
+mod golden;
+
+pub use checkpoint::{checkpoint_files, load, load_folder, open_image, photos, prepare};
+pub use difference::Largest;
+pub use golden::{
+    Array, BatchCase, BatchRow, CASES, CHECKPOINTS, Conversation, ImagesFile, LayoutRun, ModelCase, PaddedBatch,
+    PositionsFile, PromptsFile, TensorFile, golden, read_json, workspace,
+};

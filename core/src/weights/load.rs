@@ -182,7 +182,9 @@ impl ModuleMapper for Fill<'_> {
         let Ok(stored) = Precision::of_stored(&path, view.dtype()) else { return param };
         let wanted = self.precision.unwrap_or(stored);
         let data: TensorData = stored.convert(view.data(), view.shape(), wanted);
-        let tensor = Tensor::from_data(data, (&param.lazy_device(), wanted.dtype()));
-        Param::initialized(param.id, tensor)
+        let device = param.lazy_device();
+        let tensor = Tensor::from_data(data, (&device, wanted.dtype()));
+        // On a device that records, a loaded weight is one to be trained, as a drawn one would be.
+        Param::initialized(param.id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
     }
 }

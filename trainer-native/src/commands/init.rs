@@ -49,6 +49,9 @@ const END_OF_TURN: &str = "<|im_end|>";
 /// Writes the conversation as Qwen2-VL checkpoints do.
 const TEMPLATE: &str = include_str!("init/chat_template.jinja");
 
+/// What the template writes around every message.
+const TEMPLATE_WORDS: [&str; 4] = ["system\n", "You are a helpful assistant.\n", "user\n", "assistant\n"];
+
 type Bpe = TokenizerImpl<BPE, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// Trains the tokenizer, draws the weights and writes the checkpoint.
@@ -102,7 +105,9 @@ fn train_tokenizer(corpus: &str, vocab: usize) -> Result<Bpe> {
         .vocab_size(vocab - SPECIAL_TOKENS.len())
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    tokenizer.train(&mut trainer, corpus.lines().map(str::to_owned)).map_err(failed)?;
+    // The template's own words stand in every prompt: they become whole tokens too.
+    let lines = corpus.lines().chain(TEMPLATE_WORDS).map(str::to_owned);
+    tokenizer.train(&mut trainer, lines).map_err(failed)?;
     let special: Vec<AddedToken> = SPECIAL_TOKENS.iter().map(|token| AddedToken::from(*token, true)).collect();
     tokenizer.add_special_tokens(special).map_err(failed)?;
     let found = tokenizer.get_vocab_size(true);

@@ -11,10 +11,6 @@ use anyhow::Result;
 /// Recipe, data, checkpoint or disk.
 pub fn run(arguments: &SftArgs) -> Result<()> {
     let recipe = SftRecipe::read(&arguments.recipe, &arguments.overrides)?;
-    if recipe.workers > 1 {
-        // The workers already fill the cores; products need no threads of their own.
-        rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
-    }
     progress::listen_for_interrupt()?;
     train(&recipe, &device::open(arguments.device)?, arguments.resume)
 }

@@ -91,11 +91,12 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         recipe.output_dir.display()
     );
 
+    let workers = Workers::new(recipe.workers)?;
     let mut progress = Progress::new(first_step, total);
     let mut left_out = 0;
     for step in first_step..total {
         let chosen = choose(&data, recipe, step, steps_per_epoch);
-        let pass = run_step(&model, &processor, recipe, &chosen)?;
+        let pass = run_step(&model, &processor, recipe, &workers, &chosen)?;
         left_out += pass.left_out;
         let mut gradients = pass.gradients;
         let norm = clip(&mut gradients, recipe.max_grad_norm);
@@ -149,6 +150,17 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer_state.json";
 
+/// A pool of one thread for every worker: what burn spreads over the pool that it runs in stays with
+/// the worker, instead of meeting the other workers' products in one queue.
+struct Workers(Vec<rayon::ThreadPool>);
+
+impl Workers {
+    fn new(count: usize) -> Result<Self> {
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        Ok(Self((0..count).map(|_| pool()).collect::<Result<_, _>>()?))
+    }
+}
+
 /// What one step found.
 struct Pass {
     loss: f64,
@@ -163,6 +175,7 @@ fn run_step(
     model: &VisionLanguageModel,
     processor: &Processor,
     recipe: &SftRecipe,
+    workers: &Workers,
     chosen: &[&Conversation],
 ) -> Result<Pass> {
     let samples = read_samples(processor, chosen, recipe.workers)?;
@@ -177,16 +190,22 @@ fn run_step(
         let work = |micro_batch: &[Sample]| {
             let prompts: Vec<&Prompt> = micro_batch.iter().map(|sample| &sample.prompt).collect();
             let is_label: Vec<&[bool]> = micro_batch.iter().map(|sample| sample.is_label.as_slice()).collect();
-            let loss = token_loss(model, config, &prompts, &is_label) / labels.max(1) as f64;
+            // Leaves of its own, so that the graphs of two workers share no lock.
+            let model = model.clone().fork(&model.device());
+            let loss = token_loss(&model, config, &prompts, &is_label) / labels.max(1) as f64;
             let mut gradients = loss.backward();
-            let gradients = collect(model, &mut gradients);
+            let gradients = collect(&model, &mut gradients);
             (f64::from(loss.into_scalar::<f32>()), gradients)
         };
         let results: Vec<(f64, NamedGradients)> = if group.len() == 1 {
             vec![work(group[0])]
         } else {
             thread::scope(|scope| {
-                let handles: Vec<_> = group.iter().map(|micro_batch| scope.spawn(|| work(micro_batch))).collect();
+                let handles: Vec<_> = group
+                    .iter()
+                    .zip(&workers.0)
+                    .map(|(micro_batch, pool)| scope.spawn(|| pool.install(|| work(micro_batch))))
+                    .collect();
                 handles
                     .into_iter()
                     .map(|handle| handle.join().map_err(|_| anyhow!("a worker thread panicked")))

@@ -1,0 +1,229 @@
+//! The decode loop: greedy answers, the penalty, the cache, several answers to one prompt.
+
+use burn::tensor::{DType, Tensor};
+use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, Step, StopReason, StopRules};
+use fine_r1_core::model::Prompt;
+use fine_r1_core::model::vlm::PaddingSide;
+use fine_r1_core::recognizer::{AnswerOptions, Recognizer};
+use fine_r1_tests::{CASES, CHECKPOINTS, Largest, ModelCase, load, prepare};
+
+/// The cache changes only the order in which attention sums.
+const CACHED_LOGITS: f32 = 1e-4;
+
+/// Decodes to the last of `max_new_tokens`, ends ignored; a list of steps for every answer.
+pub fn decode(
+    recognizer: &Recognizer,
+    prompts: &[&Prompt],
+    sampling: SamplingOptions,
+    answers: usize,
+    max_new_tokens: usize,
+) -> Vec<Vec<Step>> {
+    let stop = StopRules { max_new_tokens, ..StopRules::default() };
+    let options = SessionOptions { sampling, stop, answers };
+    let processor = recognizer.processor();
+    let mut session =
+        Session::begin(recognizer.model(), processor.config(), processor.tokenizer(), prompts, options)
+            .expect("usable prompts");
+    let mut rows = vec![Vec::new(); prompts.len() * answers];
+    while !session.is_finished() {
+        for step in pollster::block_on(session.step()).expect("a step") {
+            rows[step.row].push(step);
+        }
+    }
+    assert!(pollster::block_on(session.step()).expect("nothing").is_empty(), "a finished session goes on");
+    rows
+}
+
+pub fn ids(steps: &[Step]) -> Vec<u32> {
+    steps.iter().map(|step| step.id).collect()
+}
+
+#[test]
+fn greedy_answers_are_those_of_transformers() {
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        for case in CASES {
+            let (expected, _) = ModelCase::read(checkpoint, case);
+            let prompt = prepare(&recognizer, &expected.messages).prompt;
+            let rows = decode(&recognizer, &[&prompt], SamplingOptions::default(), 1, expected.greedy_ids.len());
+            assert_eq!(ids(&rows[0]), expected.greedy_ids, "{checkpoint} {case}");
+            let text: String = rows[0].iter().map(|step| step.text.as_str()).collect();
+            assert_eq!(text, expected.greedy_text, "{checkpoint} {case}");
+            assert_eq!(rows[0].last().and_then(|step| step.stop), Some(StopReason::Length), "{checkpoint} {case}");
+        }
+    }
+}
+
+#[test]
+fn penalised_answers_are_those_of_transformers() {
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        let (case, _) = ModelCase::read(checkpoint, "one-image");
+        let expected = case.penalised_greedy_ids.expect("one-image has a penalised answer");
+        let repetition_penalty = case.repetition_penalty.expect("one-image has a penalty");
+        assert_ne!(expected, case.greedy_ids, "{checkpoint}: the penalty changes the answer");
+        let prompt = prepare(&recognizer, &case.messages).prompt;
+        let sampling = SamplingOptions { repetition_penalty, ..SamplingOptions::default() };
+        let rows = decode(&recognizer, &[&prompt], sampling, 1, expected.len());
+        assert_eq!(ids(&rows[0]), expected, "{checkpoint}");
+    }
+}
+
+/// The front door stops at the checkpoint's end tokens; up to there its answer is the same.
+#[test]
+fn an_answer_ends_at_the_checkpoints_end_tokens() {
+    let mut ended = 0;
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        let ends = recognizer.processor().stop_ids();
+        for case in CASES {
+            let (expected, _) = ModelCase::read(checkpoint, case);
+            let prepared = prepare(&recognizer, &expected.messages);
+            let max_new_tokens = expected.greedy_ids.len();
+            let options =
+                AnswerOptions { sampling: SamplingOptions::default(), max_new_tokens, stop_strings: Vec::new() };
+            let mut answer = recognizer.answer(&prepared, &options).expect("a usable prompt");
+            while pollster::block_on(answer.next()).expect("a step").is_some() {}
+            let outcome = answer.finish();
+            let end = expected.greedy_ids.iter().position(|id| ends.contains(id));
+            let kept = end.map_or(max_new_tokens, |end| end + 1);
+            ended += usize::from(end.is_some());
+            assert_eq!(outcome.token_ids, expected.greedy_ids[..kept], "{checkpoint} {case}");
+            let stop = if end.is_some() { StopReason::EndToken } else { StopReason::Length };
+            assert_eq!(outcome.stop, stop, "{checkpoint} {case}");
+        }
+    }
+    println!("{ended} answers had an end token");
+}
+
+/// Token by token with the cache, against one pass over prompt and answer.
+#[test]
+fn the_cache_changes_nothing() {
+    let mut largest = Largest::new("cached logits", CACHED_LOGITS);
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        let (model, config) = (recognizer.model(), recognizer.processor().config());
+        for case in CASES {
+            let (expected, _) = ModelCase::read(checkpoint, case);
+            let prompt = prepare(&recognizer, &expected.messages).prompt;
+            let answer = &expected.greedy_ids;
+            let floats = |states: Tensor<3>| {
+                let [_, rows, hidden] = states.dims();
+                let data = model.logits(states.reshape([rows, hidden])).into_data();
+                data.convert_dtype(DType::F32).as_slice::<f32>().expect("numbers").to_vec()
+            };
+
+            let mut whole = prompt.clone();
+            whole.ids.extend(answer);
+            whole.positions.push_text(answer.len());
+            let states = model.read(model.embed(&[&whole], PaddingSide::Right, config), None, config);
+            let full = floats(states.narrow(1, prompt.ids.len() - 1, answer.len()));
+            let vocab = config.text.vocab_size;
+            let best: Vec<u32> = full.chunks_exact(vocab).map(argmax).collect();
+            assert_eq!(&best, answer, "{checkpoint} {case}: the full pass");
+
+            let embedded = model.embed(&[&prompt], PaddingSide::Left, config);
+            let seq = prompt.ids.len();
+            let mut cache = model.cache(seq + answer.len(), embedded.starts.clone(), config);
+            let mut states = model.read(embedded, Some(&mut cache), config).narrow(1, seq - 1, 1);
+            for (step, id) in answer.iter().enumerate() {
+                let at = format!("{checkpoint} {case} step {step}");
+                largest.compare(&at, &floats(states), &full[step * vocab..(step + 1) * vocab]);
+                let position = prompt.positions.next + step as i32;
+                states = model.step(&[*id], &[position], &mut cache, config);
+            }
+            assert_eq!(cache.len(), seq + answer.len(), "{checkpoint} {case}");
+        }
+    }
+    largest.check();
+}
+
+/// Each token of a scored answer is as likely as the full pass says, and none is likelier.
+#[test]
+fn the_score_of_an_answer_is_that_of_its_likeliest_tokens() {
+    let mut scored = 0;
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        let tokenizer = recognizer.processor().tokenizer();
+        for case in CASES {
+            let (expected, _) = ModelCase::read(checkpoint, case);
+            let prepared = prepare(&recognizer, &expected.messages);
+            // The longest beginning of the answer that its own text spells.
+            let count = (1..=expected.greedy_ids.len())
+                .rev()
+                .find(|count| {
+                    let text = tokenizer.decode(&expected.greedy_ids[..*count], false).expect("text");
+                    tokenizer.encode(&text).expect("ids") == expected.greedy_ids[..*count]
+                })
+                .unwrap_or(0);
+            if count == 0 {
+                continue;
+            }
+            let text = tokenizer.decode(&expected.greedy_ids[..count], false).expect("text");
+            let score = pollster::block_on(recognizer.score(&prepared, &text)).expect("a score");
+            assert_eq!(score.token_ids, expected.greedy_ids[..count], "{checkpoint} {case}");
+            for log_prob in &score.log_probs {
+                // The likeliest of `vocab` tokens has at least an equal share.
+                let share = -(recognizer.processor().config().text.vocab_size as f32).ln();
+                assert!((share..=0.0).contains(log_prob), "{checkpoint} {case}: {:?}", score.log_probs);
+            }
+            scored += count;
+        }
+    }
+    println!("{scored} tokens scored");
+    assert!(scored > 0, "no answer is spelled by its own text");
+}
+
+#[test]
+fn answers_that_share_a_prefill_equal_single_answers() {
+    let sampled = SamplingOptions { temperature: 1.0, seed: 11, ..SamplingOptions::default() };
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        for case in ["text-only", "two-images"] {
+            let (expected, _) = ModelCase::read(checkpoint, case);
+            let prompt = prepare(&recognizer, &expected.messages).prompt;
+            let rows = decode(&recognizer, &[&prompt], SamplingOptions::default(), 3, 24);
+            for (number, row) in rows.iter().enumerate() {
+                assert_eq!(ids(row), expected.greedy_ids[..24], "{checkpoint} {case} answer {number}");
+            }
+            let single = decode(&recognizer, &[&prompt], sampled.clone(), 1, 24);
+            let rows = decode(&recognizer, &[&prompt], sampled.clone(), 3, 24);
+            assert_eq!(ids(&rows[0]), ids(&single[0]), "{checkpoint} {case}: sampled with the same stream");
+            assert_ne!(ids(&rows[0]), ids(&rows[1]), "{checkpoint} {case}: every answer draws its own tokens");
+        }
+    }
+}
+
+/// Answers of different lengths: rows leave the batch one by one, and the others go on undisturbed.
+#[test]
+fn an_answer_that_ends_does_not_disturb_the_others() {
+    let recognizer = load("qwen2_5_vl-untied");
+    let (expected, _) = ModelCase::read("qwen2_5_vl-untied", "one-image");
+    let prompt = prepare(&recognizer, &expected.messages).prompt;
+    let sampled = SamplingOptions { temperature: 1.0, seed: 5, ..SamplingOptions::default() };
+    let whole = decode(&recognizer, &[&prompt], sampled.clone(), 4, 32);
+    // What answer 1 says at its tenth token ends every answer that says it.
+    let end = whole[1][9].id;
+    let stop = StopRules { ids: vec![end], max_new_tokens: 32, ..StopRules::default() };
+    let options = SessionOptions { sampling: sampled, stop, answers: 4 };
+    let processor = recognizer.processor();
+    let mut session =
+        Session::begin(recognizer.model(), processor.config(), processor.tokenizer(), &[&prompt], options)
+            .expect("a usable prompt");
+    let mut rows = vec![Vec::new(); 4];
+    while !session.is_finished() {
+        for step in pollster::block_on(session.step()).expect("a step") {
+            rows[step.row].push(step.id);
+        }
+    }
+    for (number, (row, whole)) in rows.iter().zip(&whole).enumerate() {
+        let whole = ids(whole);
+        let kept = whole.iter().position(|id| *id == end).map_or(whole.len(), |place| place + 1);
+        assert_eq!(*row, whole[..kept], "answer {number}");
+    }
+}
+
+fn argmax(scores: &[f32]) -> u32 {
+    let best = (0..scores.len()).max_by(|left, right| scores[*left].total_cmp(&scores[*right]));
+    best.expect("a vocabulary") as u32
+}

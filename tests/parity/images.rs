@@ -1,0 +1,117 @@
+//! Decoding, the size rule, the resize, and pixel values.
+
+use fine_r1_core::image::{Grid, ImageSettings, preprocess, resize_bicubic, smart_resize};
+use fine_r1_tests::{ImagesFile, Largest, TensorFile, open_image};
+use image::RgbImage;
+use sha2::{Digest, Sha256};
+
+/// A JPEG or lossy WebP decoder may round its inverse transform, its upsampling of colour and its
+/// conversion to RGB each in its own way: single values differ by some units.
+const LOSSY_LARGEST: f32 = 24.0;
+/// On the average those roundings cancel out.
+const LOSSY_MEAN: f64 = 1.5;
+/// Normalisation is one subtraction and one division of numbers below 3 in f32.
+const PIXEL_VALUES: f32 = 1e-6;
+
+/// The picture as Pillow decodes it, so that later stages are not blamed for a decoder.
+fn pillow_image(tensors: &TensorFile, file: &str, exact: bool) -> RgbImage {
+    if exact {
+        return open_image(file);
+    }
+    let array = tensors.bytes(&format!("rgb.{file}"));
+    RgbImage::from_raw(array.shape[1] as u32, array.shape[0] as u32, array.values).expect("three bytes a pixel")
+}
+
+fn is_exact(images: &ImagesFile, file: &str) -> bool {
+    images.images.iter().find(|image| image.file == file).is_some_and(|image| image.exact)
+}
+
+#[test]
+fn lossless_files_decode_to_the_very_bytes() {
+    for expected in ImagesFile::read().images.iter().filter(|image| image.exact) {
+        let found = open_image(&expected.file);
+        assert_eq!(found.dimensions(), (expected.width, expected.height), "{}", expected.file);
+        let hash: String = Sha256::digest(found.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, expected.rgb_sha256, "{} ({}, {})", expected.file, expected.format, expected.mode);
+    }
+}
+
+#[test]
+fn lossy_files_decode_to_nearly_the_same() {
+    let tensors = TensorFile::read("cases/images.safetensors");
+    let mut largest = Largest::new("lossy pictures", LOSSY_LARGEST);
+    for expected in ImagesFile::read().images.iter().filter(|image| !image.exact) {
+        let file = &expected.file;
+        let found = open_image(file);
+        assert_eq!(found.dimensions(), (expected.width, expected.height), "{file}");
+        let pillow = tensors.bytes(&format!("rgb.{file}"));
+        assert_eq!(pillow.shape, [expected.height as usize, expected.width as usize, 3], "{file}");
+        let sum: u64 = found.as_raw().iter().zip(&pillow.values).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        let mean = sum as f64 / pillow.values.len() as f64;
+        println!("{file}: mean difference {mean:.3}");
+        assert!(mean <= LOSSY_MEAN, "{file}: mean difference {mean}");
+        let floats = |bytes: &[u8]| bytes.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>();
+        largest.compare(file, &floats(found.as_raw()), &floats(&pillow.values));
+    }
+    largest.check();
+}
+
+#[test]
+fn the_size_rule_is_that_of_transformers() {
+    for row in ImagesFile::read().smart_resizes {
+        let found = smart_resize(row.height, row.width, row.factor, row.min_pixels, row.max_pixels).ok();
+        assert_eq!(found, row.resized, "{row:?}");
+    }
+}
+
+#[test]
+fn the_resize_is_pillows_bit_for_bit() {
+    let (images, tensors) = (ImagesFile::read(), TensorFile::read("cases/images.safetensors"));
+    for row in &images.resizes {
+        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let found = resize_bicubic(&source, row.width, row.height);
+        let expected = tensors.bytes(&row.tensor);
+        assert_eq!(expected.shape, [row.height as usize, row.width as usize, 3], "{}", row.tensor);
+        let differing = found.as_raw().iter().zip(&expected.values).filter(|(a, b)| a != b).count();
+        assert_eq!(differing, 0, "{}: values that differ of {}", row.tensor, expected.values.len());
+        assert_eq!(found.as_raw().len(), expected.values.len(), "{}", row.tensor);
+    }
+}
+
+#[test]
+fn pixel_values_and_grids_are_those_of_the_processor() {
+    let (images, tensors) = (ImagesFile::read(), TensorFile::read("cases/images.safetensors"));
+    let value_of_code = tensors.floats("value_of_code");
+    let mut largest = Largest::new("pixel values", PIXEL_VALUES);
+    let mut whole = 0;
+    for row in &images.pixel_values {
+        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let settings =
+            ImageSettings { min_pixels: row.min_pixels, max_pixels: row.max_pixels, ..ImageSettings::default() };
+        let found = preprocess(&source, &settings).expect("a usable picture");
+        let [t, h, w] = row.grid_thw;
+        assert_eq!(found.grid, Grid { t, h, w }, "{}", row.file);
+        let codes = tensors.bytes(&row.tensor);
+        let patches = codes.shape[0];
+        assert_eq!((codes.shape.as_slice(), found.patch_dim), ([t * h * w, 3, 196].as_slice(), 1176), "{}", row.file);
+        let mut expected = Vec::with_capacity(patches * 1176);
+        for patch in codes.values.chunks_exact(3 * 196) {
+            for (channel, samples) in patch.chunks_exact(196).enumerate() {
+                let values = samples.iter().map(|code| value_of_code.values[channel * 256 + usize::from(*code)]);
+                // Both frames of a photo are the same.
+                expected.extend(values.clone());
+                expected.extend(values);
+            }
+        }
+        largest.compare(&row.file, &found.values, &expected);
+        let name = format!("pixel_values.{}", row.file);
+        if tensors.names().contains(&name) {
+            let expected = tensors.floats(&name);
+            assert_eq!(expected.shape, [patches, 1176]);
+            largest.compare(&name, &found.values, &expected.values);
+            whole += 1;
+        }
+    }
+    assert_eq!(whole, 1, "one picture is kept as it is");
+    largest.check();
+}
