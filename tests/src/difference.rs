@@ -38,7 +38,10 @@ impl Largest {
     /// # Panics
     /// It is over the limit.
     pub fn check(self) {
-        println!("{}: largest difference {:e}, limit {:e}, at {}", self.what, self.found, self.limit, self.at);
+        println!(
+            "{}: largest difference {:e}, limit {:e}, at {}",
+            self.what, self.found, self.limit, self.at
+        );
         assert!(
             self.found <= self.limit,
             "{}: difference {:e} is over the limit {:e} at {}",

@@ -99,12 +99,15 @@ impl TensorFile {
     }
 
     fn parse(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.bytes).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))
+        SafeTensors::deserialize(&self.bytes)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))
     }
 
     fn tensor(&self, name: &str, dtype: Dtype) -> (Vec<usize>, &[u8]) {
-        let view =
-            self.parse().tensor(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.path.display()));
+        let view = self
+            .parse()
+            .tensor(name)
+            .unwrap_or_else(|error| panic!("{}: {name}: {error}", self.path.display()));
         assert_eq!(view.dtype(), dtype, "{}: {name}", self.path.display());
         (view.shape().to_vec(), view.data())
     }

@@ -6,6 +6,7 @@ mod commands;
 mod cot;
 mod dataset;
 mod device;
+mod evaluate;
 mod optimizer;
 mod progress;
 mod sft;

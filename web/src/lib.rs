@@ -1,1 +1,1 @@
-//! placeholder
+//! The model as a JavaScript object: this room is still empty.

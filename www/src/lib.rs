@@ -1,1 +1,1 @@
-//! placeholder
+//! The page that recognises a photo in the browser: this room is still empty.

@@ -9,6 +9,8 @@ mod recognize;
 mod score;
 mod sft;
 
+pub use recognize::read_photo;
+
 use crate::cli::Command;
 use anyhow::Result;
 
