@@ -58,6 +58,9 @@ pub enum RecognizerError {
     /// Decoding.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// There is nothing to score.
+    #[error("the continuation is empty")]
+    EmptyContinuation,
     /// No chat template in any of the places where checkpoints keep one.
     #[error("the checkpoint has no chat template")]
     TemplateMissing,
@@ -86,7 +89,12 @@ impl RecognizerError {
             Self::Prompt(error) => error.hint().into(),
             Self::Image { source, .. } => source.hint().into(),
             Self::Generate(error) => error.hint().into(),
-            Self::Positions(_) => "give one image for every image part, and keep image tokens out of the text".into(),
+            Self::Positions(_) => {
+                "give one image for every image part, and keep image tokens out of the text".into()
+            }
+            Self::EmptyContinuation => {
+                "give a text of at least one character to score after the prompt".into()
+            }
             Self::TemplateMissing => {
                 "add the checkpoint's chat_template.jinja, or a tokenizer_config.json that contains it".into()
             }
@@ -203,7 +211,11 @@ impl Processor {
     ///
     /// # Errors
     /// The template refuses the conversation.
-    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, RecognizerError> {
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, RecognizerError> {
         let options = RenderOptions { add_generation_prompt, ..RenderOptions::default() };
         Ok(self.template.render(messages, &options)?)
     }
@@ -219,7 +231,10 @@ impl Processor {
         let ids = self.tokenizer.encode(&expanded)?;
         match ids.iter().max() {
             Some(largest) if *largest as usize >= self.config.text.vocab_size => {
-                Err(RecognizerError::TokenizerTooLarge { largest: *largest, vocab: self.config.text.vocab_size })
+                Err(RecognizerError::TokenizerTooLarge {
+                    largest: *largest,
+                    vocab: self.config.text.vocab_size,
+                })
             }
             _ => Ok(ids),
         }
@@ -295,7 +310,11 @@ impl Recognizer {
     ///
     /// # Errors
     /// The prompt does not fit the context.
-    pub fn answer(&self, prepared: &Prepared, options: &AnswerOptions) -> Result<Answer<'_>, RecognizerError> {
+    pub fn answer(
+        &self,
+        prepared: &Prepared,
+        options: &AnswerOptions,
+    ) -> Result<Answer<'_>, RecognizerError> {
         let stop = StopRules {
             ids: self.processor.stop_ids(),
             strings: options.stop_strings.clone(),
@@ -330,8 +349,11 @@ impl Recognizer {
         if found > context {
             return Err(GenerateError::PromptTooLong { found, context }.into());
         }
-        if prompt.ids.is_empty() || token_ids.is_empty() {
+        if prompt.ids.is_empty() {
             return Err(GenerateError::EmptyPrompt.into());
+        }
+        if token_ids.is_empty() {
+            return Err(RecognizerError::EmptyContinuation);
         }
         let mut whole = prompt.clone();
         whole.ids.extend(&token_ids);

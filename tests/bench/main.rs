@@ -38,8 +38,9 @@ static SUBJECT: LazyLock<Subject> = LazyLock::new(|| {
     let mut ids = vec![7; TEXT_TOKENS];
     ids.extend(std::iter::repeat_n(IMAGE_TOKEN, merged));
     ids.extend(vec![8; TEXT_TOKENS]);
-    let positions = Positions::of_prompt(&ids, IMAGE_TOKEN, &[patches.grid], config.vision.spatial_merge_size)
-        .expect("as many places as patches");
+    let positions =
+        Positions::of_prompt(&ids, IMAGE_TOKEN, &[patches.grid], config.vision.spatial_merge_size)
+            .expect("as many places as patches");
     let prompt = Prompt { ids, positions, images: vec![patches.clone()] };
     Subject { model, config, photo, patches, prompt }
 });

@@ -7,7 +7,7 @@ mod bad_photo;
 mod bad_recipe;
 mod export;
 mod inspect;
-mod program;
 mod recognize;
 mod score;
-mod scratch;
+
+use fine_r1_tests::{program, scratch};

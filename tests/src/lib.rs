@@ -1,10 +1,13 @@
-//! What the tests share: the golden files as data, and checkpoints that are ready to be asked.
+//! What the tests share: the golden files as data, checkpoints that are ready to be asked, the program,
+//! and folders that may be spoilt.
 //!
 //! Nothing here forgives: a golden file that is absent or has another shape is a panic that names it.
 
 mod checkpoint;
 mod difference;
 mod golden;
+pub mod program;
+pub mod scratch;
 
 pub use checkpoint::{checkpoint_files, load, load_folder, open_image, photos, prepare};
 pub use difference::Largest;

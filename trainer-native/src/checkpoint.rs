@@ -5,10 +5,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::{CheckpointFiles, Processor, Recognizer, RecognizerError};
-use fine_r1_core::weights::{Loader, Precision, ShardIndex, WeightsError, encode_shard, plan_shards, shard_index};
+use fine_r1_core::weights::{
+    Loader, Precision, ShardIndex, WeightsError, encode_shard, plan_shards, shard_index,
+};
 use memmap2::Mmap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The largest weight file that is written, as transformers does it.
@@ -75,9 +77,7 @@ pub fn read_files(folder: &Path) -> Result<CheckpointFiles> {
         let path = folder.join(name);
         if path.is_file() { Ok(Some(read_text(&path)?)) } else { Ok(None) }
     };
-    let required = |name: &str| {
-        optional(name)?.ok_or_else(|| missing(folder, name))
-    };
+    let required = |name: &str| optional(name)?.ok_or_else(|| missing(folder, name));
     Ok(CheckpointFiles {
         config: required("config.json")?,
         generation: optional("generation_config.json")?,
@@ -96,7 +96,8 @@ pub fn read_files(folder: &Path) -> Result<CheckpointFiles> {
 pub fn weight_files(folder: &Path) -> Result<Vec<String>> {
     let index = folder.join(ShardIndex::FILE);
     if index.is_file() {
-        let index = ShardIndex::from_json(&read_text(&index)?).map_err(|error| explain_weights(folder, &error))?;
+        let index =
+            ShardIndex::from_json(&read_text(&index)?).map_err(|error| explain_weights(folder, &error))?;
         return Ok(index.files());
     }
     if folder.join(ShardIndex::SINGLE).is_file() {
@@ -149,7 +150,7 @@ pub fn save(
     model: &VisionLanguageModel,
     precision: Precision,
 ) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    create_folder(folder)?;
     let mut config = config.clone();
     config.dtype = precision.torch_name().into();
     write_file(&folder.join("config.json"), config.to_json().as_bytes())?;
@@ -178,6 +179,16 @@ pub fn save(
     Ok(())
 }
 
+/// Creates a folder and those that it lies in.
+///
+/// # Errors
+/// A file is in the way, or the place may not be written.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot create {}\nhint: name a folder that may be written", folder.display())
+    })
+}
+
 /// Writes a file so that it is complete or absent: temporary name, fsync, rename.
 ///
 /// # Errors
@@ -191,15 +202,21 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::rename(&temporary, path)
     };
     write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| {
-        format!("cannot write {}\nhint: check that the disk has room and the folder may be written", path.display())
+        format!(
+            "cannot write {}\nhint: check that the disk has room and the folder may be written",
+            path.display()
+        )
     })
 }
 
 /// Makes sure that a folder to be written does not hold anything yet.
 ///
 /// # Errors
-/// It does.
+/// It does, or is a file.
 pub fn refuse_filled(folder: &Path) -> Result<()> {
+    if folder.is_file() {
+        bail!("{} is a file\nhint: name a new folder", folder.display());
+    }
     let is_filled = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if is_filled {
         bail!("{} is not empty\nhint: name a new folder", folder.display());
@@ -210,9 +227,15 @@ pub fn refuse_filled(folder: &Path) -> Result<()> {
 /// Reads a text file.
 ///
 /// # Errors
-/// It is missing or no UTF-8.
+/// It is missing, a folder, or no UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    fs::read_to_string(path).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::InvalidData => "save it as UTF-8 text",
+            _ => "check the path",
+        };
+        anyhow::Error::new(error).context(format!("cannot read {}\nhint: {remedy}", path.display()))
+    })
 }
 
 /// Puts file name and remedy around an error of the core.

@@ -1,4 +1,6 @@
-//! AdamW with a clipped global norm: <https://arxiv.org/abs/1711.05101>.
+//! AdamW with a clipped global norm: <https://arxiv.org/abs/1711.05101>, and Muon for matrices:
+//! <https://kellerjordan.github.io/posts/muon/>, scaled to AdamW's step as in
+//! <https://arxiv.org/abs/2502.16982>.
 //!
 //! burn 0.22's optimizer clips every tensor by itself and names its state by identifiers that do not
 //! survive a restart; this one clips over all of them and names its state as the checkpoint names
@@ -10,14 +12,28 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use fine_r1_core::weights::stored_name;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Gradients by stored name, flattened to one axis.
 pub type NamedGradients = BTreeMap<String, Tensor<1>>;
 
+/// Which rule moves the matrices; vectors and embeddings always follow AdamW.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatrixRule {
+    /// AdamW.
+    #[default]
+    Adamw,
+    /// Momentum, made orthogonal.
+    Muon,
+}
+
 /// Constants of the optimizer.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWConfig {
+    /// What moves the matrices.
+    pub matrices: MatrixRule,
     /// Decay of the first moment.
     pub beta_1: f32,
     /// Decay of the second moment.
@@ -53,8 +69,37 @@ impl AdamW {
     #[must_use]
     pub fn update<M: Module>(&mut self, model: M, gradients: NamedGradients, learning_rate: f64) -> M {
         self.step += 1;
-        let mut update = Update { path: Path::default(), optimizer: self, gradients, learning_rate: learning_rate as f32 };
+        let mut update =
+            Update { path: Path::default(), optimizer: self, gradients, learning_rate: learning_rate as f32 };
         model.map(&mut update)
+    }
+
+    fn adam_direction(&mut self, name: String, gradient: Tensor<1>) -> Tensor<1> {
+        let AdamWConfig { beta_1, beta_2, epsilon, .. } = self.config;
+        let moments = self
+            .moments
+            .remove(&name)
+            .unwrap_or_else(|| Moments { first: gradient.zeros_like(), second: gradient.zeros_like() });
+        let first = moments.first * beta_1 + gradient.clone() * (1.0 - beta_1);
+        let second = moments.second * beta_2 + gradient.square() * (1.0 - beta_2);
+        let corrected = second.clone() / (1.0 - beta_2.powi(self.step));
+        let direction = first.clone() / (1.0 - beta_1.powi(self.step)) / (corrected.sqrt() + epsilon);
+        self.moments.insert(name, Moments { first, second });
+        direction
+    }
+
+    /// Nesterov momentum, its singular values brought near one, as long as AdamW's steps are.
+    fn orthogonal_direction(&mut self, name: String, gradient: Tensor<1>, shape: [usize; 2]) -> Tensor<1> {
+        let momentum = match self.moments.remove(&name) {
+            Some(moments) => moments.first * MUON_MOMENTUM + gradient.clone(),
+            None => gradient.clone(),
+        };
+        let ahead = gradient + momentum.clone() * MUON_MOMENTUM;
+        let second = Tensor::zeros([1], &momentum.device());
+        self.moments.insert(name, Moments { first: momentum, second });
+        let count = shape[0] * shape[1];
+        let scale = 0.2 * (shape[0].max(shape[1]) as f32).sqrt();
+        (orthogonalize(ahead.reshape(shape)) * scale).reshape([count])
     }
 
     /// The state as a safetensors file.
@@ -71,7 +116,9 @@ impl AdamW {
         }
         let views = encoded
             .iter()
-            .map(|(name, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)))
+            .map(|(name, bytes)| {
+                Ok((name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?))
+            })
             .collect::<Result<Vec<_>>>()?;
         let metadata = [("step".to_owned(), self.step.to_string())].into();
         Ok(safetensors::serialize(views, Some(metadata))?)
@@ -83,7 +130,11 @@ impl AdamW {
     /// The file is damaged.
     pub fn load(config: AdamWConfig, bytes: &[u8], device: &Device) -> Result<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).context("damaged optimizer state")?;
-        let step = header.metadata().as_ref().and_then(|fields| fields.get("step")).and_then(|step| step.parse().ok());
+        let step = header
+            .metadata()
+            .as_ref()
+            .and_then(|fields| fields.get("step"))
+            .and_then(|step| step.parse().ok());
         let Some(step) = step else { bail!("the optimizer state does not say how many steps it has seen") };
         let file = SafeTensors::deserialize(bytes).context("damaged optimizer state")?;
         let mut moments = BTreeMap::new();
@@ -105,6 +156,24 @@ impl AdamW {
         }
         Ok(Self { config, step, moments })
     }
+}
+
+/// Share of Muon's momentum that a step keeps.
+const MUON_MOMENTUM: f32 = 0.95;
+
+/// Five steps of the quintic Newton-Schulz iteration: singular values go to about one.
+fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    let is_tall = rows > columns;
+    let mut x = if is_tall { matrix.transpose() } else { matrix };
+    let norm = x.clone().square().sum().sqrt() + 1e-7;
+    x = x / norm.unsqueeze();
+    for _ in 0..5 {
+        let square = x.clone().matmul(x.clone().transpose());
+        let mix = square.clone() * -4.775 + square.clone().matmul(square) * 2.0315;
+        x = x.clone() * 3.4445 + mix.matmul(x);
+    }
+    if is_tall { x.transpose() } else { x }
 }
 
 /// Collects the gradients of a backward pass.
@@ -147,10 +216,8 @@ pub fn accumulate(sum: &mut NamedGradients, other: NamedGradients) {
 
 /// Scales gradients so that their joint norm is at most `max_norm`, and returns the norm before.
 pub fn clip(gradients: &mut NamedGradients, max_norm: f64) -> f32 {
-    let Some(squares) = gradients
-        .values()
-        .map(|gradient| gradient.clone().square().sum())
-        .reduce(|sum, square| sum + square)
+    let Some(squares) =
+        gradients.values().map(|gradient| gradient.clone().square().sum()).reduce(|sum, square| sum + square)
     else {
         return 0.0;
     };
@@ -206,17 +273,17 @@ impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.stored();
         let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let AdamWConfig { beta_1, beta_2, epsilon, weight_decay } = self.optimizer.config;
-        let step = self.optimizer.step;
-        let moments = self.optimizer.moments.remove(&name).unwrap_or_else(|| Moments {
-            first: gradient.zeros_like(),
-            second: gradient.zeros_like(),
-        });
-        let first = moments.first * beta_1 + gradient.clone() * (1.0 - beta_1);
-        let second = moments.second * beta_2 + gradient.square() * (1.0 - beta_2);
-        let corrected = second.clone() / (1.0 - beta_2.powi(step));
-        let direction = first.clone() / (1.0 - beta_1.powi(step)) / (corrected.sqrt() + epsilon);
-        self.optimizer.moments.insert(name, Moments { first, second });
+        let is_orthogonal = self.optimizer.config.matrices == MatrixRule::Muon
+            && D == 2
+            && !name.starts_with("model.embed_tokens.")
+            && !name.starts_with("lm_head.");
+        let direction = if is_orthogonal {
+            let shape = param.lazy_shape();
+            self.optimizer.orthogonal_direction(name, gradient, [shape[0], shape[1]])
+        } else {
+            self.optimizer.adam_direction(name, gradient)
+        };
+        let weight_decay = self.optimizer.config.weight_decay;
 
         let (id, tensor, mapper) = param.consume();
         let tracked = tensor.is_require_grad();

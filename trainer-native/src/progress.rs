@@ -66,15 +66,20 @@ impl Progress {
         self.window.loss += loss;
     }
 
+    /// Takes note of a step that changed nothing.
+    pub fn pass_over(&mut self) {
+        self.done += 1;
+    }
+
     /// Starts the next stretch of steps that is averaged over.
     pub fn begin_window(&mut self) {
         self.window = Window::new();
     }
 
-    /// Mean loss of the stretch.
+    /// Mean loss of the stretch; none where all its steps were passed over.
     #[must_use]
-    pub fn mean_loss(&self) -> f64 {
-        self.window.loss / self.window.steps.max(1) as f64
+    pub fn mean_loss(&self) -> Option<f64> {
+        (self.window.steps > 0).then(|| self.window.loss / self.window.steps as f64)
     }
 
     /// Tokens a second in the stretch.
@@ -100,10 +105,10 @@ impl Progress {
     #[must_use]
     pub fn line(&self, grad_norm: f32, learning_rate: f64) -> String {
         format!(
-            "step {}/{}  loss {:.4}  grad {grad_norm:.2}  lr {learning_rate:.2e}  {:.1} samples/s  {:.0} tokens/s  ETA {}",
+            "step {}/{}  loss {}  grad {grad_norm:.2}  lr {learning_rate:.2e}  {:.1} samples/s  {:.0} tokens/s  ETA {}",
             self.done,
             self.total,
-            self.mean_loss(),
+            self.mean_loss().map_or("-".to_owned(), |loss| format!("{loss:.4}")),
             self.samples_per_sec(),
             self.tokens_per_sec(),
             clock(self.remaining())
@@ -117,4 +122,26 @@ pub fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_is_passed_over_has_no_part_in_the_mean() {
+        let mut progress = Progress::new(0, 9);
+        progress.pass_over();
+        assert_eq!(progress.mean_loss(), None);
+        progress.advance(10, 2, 3.0);
+        progress.advance(10, 2, 4.0);
+        assert_eq!(progress.mean_loss(), Some(3.5));
+        assert!(progress.line(0.0, 1e-3).starts_with("step 3/9  loss 3.5000 "));
+    }
+
+    #[test]
+    fn a_clock_has_hours_where_there_are_some() {
+        assert_eq!(clock(Duration::from_secs(123)), "2:03");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
 }

@@ -48,8 +48,17 @@ impl Make {
 
     fn texts(&self, kind: &str, variants: &Path, rows: &Path, image_root: &str) -> Result<()> {
         let mut command = self.trainer();
-        command.args(["cot", "--teacher", "facts", "--kind", kind, "--seed", TEXT_SEED, "--image-root", image_root]);
-        command.arg("--variants").arg(variants).arg("--images").arg(rows).arg("--out").arg(self.out.join("data"));
+        // An inventory is always the same; the others vary.
+        let per_image = if kind == "inventory" { "1" } else { "4" };
+        command.args(["cot", "--teacher", "facts", "--kind", kind, "--per-image", per_image]);
+        command.args(["--seed", TEXT_SEED, "--image-root", image_root]);
+        command
+            .arg("--variants")
+            .arg(variants)
+            .arg("--images")
+            .arg(rows)
+            .arg("--out")
+            .arg(self.out.join("data"));
         step(kind, &mut command)
     }
 
@@ -57,7 +66,9 @@ impl Make {
         let media = self.out.join("media");
         unpack(&pretrain.join("images"), &media.join("airliners-pretrain/images"))?;
         let prefix = "airliners-pretrain/images";
-        self.texts("caption", &pretrain.join("variants.json"), &pretrain.join("pretrain.jsonl"), prefix)?;
+        for kind in ["inventory", "caption"] {
+            self.texts(kind, &pretrain.join("variants.json"), &pretrain.join("pretrain.jsonl"), prefix)?;
+        }
         let data = self.out.join("data");
         let mut corpus = fs::read(data.join("captions.txt"))?;
         corpus.extend(fs::read(data.join("rationales.txt"))?);
@@ -68,10 +79,12 @@ impl Make {
             command.args(["init", "--preset", "nano", "--seed", "1", "--corpus"]);
             step("init", command.arg(data.join("corpus.txt")).arg("--out").arg(&init))?;
         }
-        self.train("nano-base", &init, &media)
+        let looking = self.train("nano-looking", &init, &media)?;
+        self.train("nano-base", &looking, &media)
     }
 
-    /// Trains by the recipe of the same name and writes the result in f16.
+    /// Trains by the recipe of the same name and writes the result in f16; what is trained further is
+    /// trained from there.
     fn train(&self, name: &str, start: &Path, media: &Path) -> Result<PathBuf> {
         let result = self.out.join(name);
         if result.exists() {
@@ -124,7 +137,10 @@ fn unpack(archives: &Path, into: &Path) -> Result<()> {
         }
     }
     if found == 0 {
-        bail!("{} holds no archives: --pretrain names the folder of the airliners-pretrain set", archives.display());
+        bail!(
+            "{} holds no archives: --pretrain names the folder of the airliners-pretrain set",
+            archives.display()
+        );
     }
     Ok(())
 }

@@ -33,12 +33,18 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
         let source = root().join("tests/golden/checkpoints").join(checkpoint);
         step("export", Command::new(&binary).arg("export").arg(source).arg(&saved).args(["--dtype", "f32"]))?;
         let mut check = Command::new(&python);
-        check.arg(scripts.join("check_saved.py")).arg(&saved).args(["--golden", &format!("{checkpoint}/{case}")]);
+        check
+            .arg(scripts.join("check_saved.py"))
+            .arg(&saved)
+            .args(["--golden", &format!("{checkpoint}/{case}")]);
         step(checkpoint, &mut check)?;
     }
     if speed {
         let folder = work.join("speed");
-        step("speed", Command::new(&python).arg(scripts.join("speed.py")).arg(folder).arg("--binary").arg(binary))?;
+        step(
+            "speed",
+            Command::new(&python).arg(scripts.join("speed.py")).arg(folder).arg("--binary").arg(binary),
+        )?;
     }
     Ok(())
 }
@@ -53,7 +59,10 @@ fn environment() -> Result<PathBuf> {
         }
         step("venv", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         let requirements = root().join("tests/reference/requirements.txt");
-        step("packages", Command::new(folder.join("bin/pip")).args(["install", "--requirement"]).arg(requirements))?;
+        step(
+            "packages",
+            Command::new(folder.join("bin/pip")).args(["install", "--requirement"]).arg(requirements),
+        )?;
     }
     Ok(python)
 }

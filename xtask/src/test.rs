@@ -30,5 +30,7 @@ fn install(command: &str, component: &str) -> Result<()> {
     if works(Command::new("rustup").args(["component", "add", component])) {
         return Ok(());
     }
-    bail!("{component} is missing and rustup cannot add it: install it, for example with `rustup component add {component}`")
+    bail!(
+        "{component} is missing and rustup cannot add it: install it, for example with `rustup component add {component}`"
+    )
 }

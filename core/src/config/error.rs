@@ -5,11 +5,21 @@ use thiserror::Error;
 /// A configuration file that cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file is no JSON, or a field has the wrong type.
+    /// The file is no JSON, or its JSON is no object.
     #[error("{file}: {source}")]
     Json {
         /// Name of the file inside the checkpoint folder.
         file: &'static str,
+        /// What serde found.
+        source: serde_json::Error,
+    },
+    /// A field has the wrong type.
+    #[error("{file}: `{field}`: {source}")]
+    Field {
+        /// Name of the file inside the checkpoint folder.
+        file: &'static str,
+        /// Dotted path of the field.
+        field: String,
         /// What serde found.
         source: serde_json::Error,
     },
@@ -48,8 +58,8 @@ impl ConfigError {
             Self::Architecture { .. } => {
                 "use a Qwen2-VL or Qwen2.5-VL checkpoint (model_type `qwen2_vl` or `qwen2_5_vl`)"
             }
-            Self::Missing { .. } | Self::Value { .. } => {
-                "compare the file with the published config.json of the same model"
+            Self::Field { .. } | Self::Missing { .. } | Self::Value { .. } => {
+                "compare the file with the one that was published with the model"
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `generation_config.json`: how the checkpoint wants to be sampled.
 
 use super::ConfigError;
+use super::fields::{read_fields, read_object};
 use serde::{Deserialize, Serialize};
 
 /// Decoding defaults of a checkpoint; flags override them.
@@ -31,7 +32,7 @@ pub struct GenerationConfig {
 
 /// One id or a list of ids, as checkpoints have both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a token id or a list of token ids")]
 pub enum TokenIdList {
     /// None given.
     #[default]
@@ -78,12 +79,10 @@ impl GenerationConfig {
     /// No JSON, or a number outside its range.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         const FILE: &str = "generation_config.json";
-        let mut fields: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let mut fields = read_object(FILE, text)?;
         fields.retain(|_, value| !value.is_null());
         let sampled_without_top_k = !fields.contains_key("top_k");
-        let mut config: Self = serde_json::from_value(fields.into())
-            .map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let mut config: Self = read_fields(FILE, "", fields)?;
         if sampled_without_top_k && config.do_sample {
             // What transformers assumes for a sampled checkpoint that does not say.
             config.top_k = 50;

@@ -5,6 +5,7 @@
 //! transformers write. The flat one is written.
 
 mod error;
+mod fields;
 mod generation;
 mod model;
 mod preprocessor;

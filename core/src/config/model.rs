@@ -1,5 +1,6 @@
 //! `config.json` as a whole: which architecture, both towers, and the ids that join them.
 
+use super::fields::{read_fields, read_object};
 use super::text::RopeScaling;
 use super::{ConfigError, TextConfig, VisionConfig};
 use serde_json::{Map, Value, json};
@@ -73,20 +74,19 @@ impl ModelConfig {
     /// # Errors
     /// No JSON, another architecture, a missing size, or sizes that contradict each other.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let root: Map<String, Value> =
-            serde_json::from_str(text).map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let root = read_object(FILE, text)?;
         let architecture = architecture(&root)?;
-        let text_fields = match root.get("text_config") {
+        let (at, text_fields) = match root.get("text_config") {
             Some(Value::Object(nested)) => {
                 let mut fields = nested.clone();
                 if let Some(tied) = root.get("tie_word_embeddings") {
                     fields.insert("tie_word_embeddings".into(), tied.clone());
                 }
-                fields
+                ("text_config", fields)
             }
-            _ => root.clone(),
+            _ => ("", root.clone()),
         };
-        let text_config = text_config(text_fields)?;
+        let text_config = text_config(at, text_fields)?;
         let vision = vision_config(architecture, &root, text_config.hidden_size)?;
         text_config.check()?;
         vision.check(text_config.hidden_size)?;
@@ -137,11 +137,10 @@ impl ModelConfig {
             unreachable!("a plain struct is a JSON object")
         };
         vision.insert("model_type".into(), json!(self.architecture.model_type()));
+        vision.insert("spatial_patch_size".into(), json!(self.vision.patch_size));
+        vision.insert("in_channels".into(), json!(self.vision.in_chans));
         match self.architecture {
-            Architecture::Qwen25Vl => {
-                vision.insert("spatial_patch_size".into(), json!(self.vision.patch_size));
-                vision.insert("in_channels".into(), json!(self.vision.in_chans));
-            }
+            Architecture::Qwen25Vl => {}
             Architecture::Qwen2Vl => {
                 for field in [
                     "intermediate_size",
@@ -156,7 +155,6 @@ impl ModelConfig {
                 vision.insert("embed_dim".into(), json!(self.vision.hidden_size));
                 vision.insert("hidden_size".into(), json!(self.vision.out_hidden_size));
                 vision.insert("mlp_ratio".into(), json!(ratio));
-                vision.insert("in_channels".into(), json!(self.vision.in_chans));
             }
         }
         root.insert("vision_config".into(), Value::Object(vision));
@@ -189,7 +187,7 @@ fn architecture(root: &Map<String, Value>) -> Result<Architecture, ConfigError> 
     }
 }
 
-fn text_config(mut fields: Map<String, Value>) -> Result<TextConfig, ConfigError> {
+fn text_config(at: &str, mut fields: Map<String, Value>) -> Result<TextConfig, ConfigError> {
     // transformers 5 moves the base frequency and the sections into one object.
     if let Some(Value::Object(rope)) = fields.get("rope_parameters").cloned() {
         if let Some(theta) = rope.get("rope_theta") {
@@ -202,14 +200,11 @@ fn text_config(mut fields: Map<String, Value>) -> Result<TextConfig, ConfigError
         .and_then(|scaling| scaling.get("mrope_section"))
         .cloned()
         .ok_or_else(|| ConfigError::Missing { field: "rope_scaling.mrope_section".into() })?;
-    let mrope_section = serde_json::from_value(section)
-        .map_err(|source| ConfigError::Json { file: FILE, source })?;
-    fields.insert("rope_scaling".into(), Value::Null);
+    let mrope_section = read_fields(FILE, "rope_scaling.mrope_section", section)?;
     fields.shift_remove("rope_scaling");
     // `null` stands for the default in files that transformers writes.
     fields.retain(|_, value| !value.is_null());
-    let mut config: TextConfig = serde_json::from_value(Value::Object(fields))
-        .map_err(|source| ConfigError::Json { file: FILE, source })?;
+    let mut config: TextConfig = read_fields(FILE, at, fields)?;
     config.rope_scaling = RopeScaling { kind: "mrope".into(), mrope_section };
     if config.num_key_value_heads == 0 {
         config.num_key_value_heads = config.num_attention_heads;
@@ -232,18 +227,20 @@ fn vision_config(
         fields.entry("in_chans").or_insert(channels);
     }
     if architecture == Architecture::Qwen2Vl {
-        let width = fields.shift_remove("embed_dim").unwrap_or(json!(1280));
-        let out = fields.insert("hidden_size".into(), width.clone());
-        fields.insert("out_hidden_size".into(), out.unwrap_or(json!(text_hidden_size)));
-        let ratio = fields.shift_remove("mlp_ratio").unwrap_or(json!(4));
-        let intermediate = width.as_u64().unwrap_or(0).saturating_mul(ratio.as_f64().unwrap_or(0.0) as u64);
-        fields.insert("intermediate_size".into(), json!(intermediate));
+        let mut size = |field: &str, default: usize| match fields.shift_remove(field) {
+            Some(value) => read_fields(FILE, &format!("vision_config.{field}"), value),
+            None => Ok(default),
+        };
+        let (width, out) = (size("embed_dim", 1280)?, size("hidden_size", text_hidden_size)?);
+        let ratio = size("mlp_ratio", 4)?;
+        fields.insert("hidden_size".into(), json!(width));
+        fields.insert("out_hidden_size".into(), json!(out));
+        fields.insert("intermediate_size".into(), json!(width.saturating_mul(ratio)));
         fields.insert("window_size".into(), json!(0));
         fields.insert("fullatt_block_indexes".into(), json!([]));
         fields.entry("hidden_act").or_insert(json!("quick_gelu"));
     }
-    let config: VisionConfig = serde_json::from_value(Value::Object(fields))
-        .map_err(|source| ConfigError::Json { file: FILE, source })?;
+    let config: VisionConfig = read_fields(FILE, "vision_config", fields)?;
     let expected = match architecture {
         Architecture::Qwen2Vl => "quick_gelu",
         Architecture::Qwen25Vl => "silu",
@@ -254,15 +251,72 @@ fn vision_config(
     Ok(config)
 }
 
-fn id_field(root: &Map<String, Value>, field: &str, default: Option<u32>) -> Result<Option<u32>, ConfigError> {
+fn id_field(
+    root: &Map<String, Value>,
+    field: &str,
+    default: Option<u32>,
+) -> Result<Option<u32>, ConfigError> {
     let nested = root.get("text_config").and_then(|text| text.get(field));
     match root.get(field).filter(|value| !value.is_null()).or(nested) {
         None | Some(Value::Null) => Ok(default),
-        Some(Value::Array(list)) => Ok(list.first().and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok())),
+        Some(Value::Array(list)) => {
+            Ok(list.first().and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok()))
+        }
         Some(value) => value
             .as_u64()
             .and_then(|id| u32::try_from(id).ok())
             .map(Some)
             .ok_or_else(|| ConfigError::value(FILE, field, value, "a token id")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::preset;
+
+    /// The nano preset's `config.json` with one value changed, read back.
+    fn read_with(architecture: Architecture, place: &str, value: Value) -> Result<ModelConfig, ConfigError> {
+        let mut model = preset("nano").expect("a preset").model;
+        model.architecture = architecture;
+        if architecture == Architecture::Qwen2Vl {
+            // This tower's feed-forward layer is a multiple of its width.
+            model.vision.intermediate_size = 2 * model.vision.hidden_size;
+            model.vision.hidden_act = "quick_gelu".into();
+        }
+        let mut json: Value = serde_json::from_str(&model.to_json()).expect("our own file");
+        *json.pointer_mut(place).expect("a field") = value;
+        ModelConfig::from_json(&json.to_string())
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_names_its_field() {
+        for (place, value) in [
+            ("/hidden_size", json!("32")),
+            ("/hidden_size", json!(-32)),
+            ("/num_hidden_layers", json!(1001)),
+            ("/rope_scaling/mrope_section", json!([2, 2])),
+            ("/rope_scaling/mrope_section", json!([u64::MAX, 2, 2])),
+            ("/rope_scaling/mrope_section", json!([1_u64 << 63, 0, 0])),
+            ("/vision_config/depth", json!(1001)),
+            ("/vision_config/patch_size", json!(257)),
+            ("/vision_config/spatial_merge_size", json!(8192)),
+            ("/vision_config/temporal_patch_size", json!(257)),
+        ] {
+            for architecture in [Architecture::Qwen25Vl, Architecture::Qwen2Vl] {
+                let error = read_with(architecture, place, value.clone()).unwrap_err();
+                let field = place[1..].replace('/', ".");
+                assert!(error.to_string().starts_with(&format!("config.json: `{field}`")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_that_only_qwen2_vl_has_are_named_as_it_spells_them() {
+        for field in ["embed_dim", "hidden_size", "mlp_ratio"] {
+            let place = format!("/vision_config/{field}");
+            let error = read_with(Architecture::Qwen2Vl, &place, json!("wide")).unwrap_err();
+            assert!(error.to_string().contains(&format!("`vision_config.{field}`")), "{error}");
+        }
     }
 }

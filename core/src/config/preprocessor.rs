@@ -1,11 +1,15 @@
 //! `preprocessor_config.json`: from a photo to patches.
 
+use super::fields::{read_fields, read_object};
 use super::{ConfigError, VisionConfig};
 use crate::image::ImageSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const FILE: &str = "preprocessor_config.json";
+
+/// The largest area that every photo may be enlarged to; four times what a photo may have.
+const MAX_MIN_PIXELS: u64 = 1 << 28;
 
 /// How a photo is resized, normalised and cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +49,7 @@ impl Default for PreprocessorConfig {
             temporal_patch_size: 2,
             merge_size: 2,
             image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+            image_std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
             rescale_factor: 1.0 / 255.0,
             do_resize: true,
             resample: 3,
@@ -60,8 +64,7 @@ impl PreprocessorConfig {
     /// # Errors
     /// No JSON, or a value that this program cannot honour.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let mut fields: serde_json::Map<String, Value> =
-            serde_json::from_str(text).map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let mut fields = read_object(FILE, text)?;
         fields.retain(|_, value| !value.is_null());
         if let Some(Value::Object(size)) = fields.get("size").cloned() {
             for (old, new) in [("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")] {
@@ -70,8 +73,7 @@ impl PreprocessorConfig {
                 }
             }
         }
-        let config: Self = serde_json::from_value(fields.into())
-            .map_err(|source| ConfigError::Json { file: FILE, source })?;
+        let config: Self = read_fields(FILE, "", fields)?;
         config.check()?;
         Ok(config)
     }
@@ -85,6 +87,10 @@ impl PreprocessorConfig {
             if value == 0 || value > 4096 {
                 return Err(ConfigError::value(FILE, field, value, "between 1 and 4096"));
             }
+        }
+        if self.min_pixels > MAX_MIN_PIXELS {
+            let expected = format!("at most {MAX_MIN_PIXELS}");
+            return Err(ConfigError::value(FILE, "min_pixels", self.min_pixels, expected));
         }
         if self.max_pixels < self.min_pixels {
             let expected = format!("at least min_pixels ({})", self.min_pixels);
@@ -132,5 +138,25 @@ impl PreprocessorConfig {
             std: self.image_std,
             rescale_factor: self.rescale_factor,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photos_may_be_left_large_but_not_made_huge() {
+        assert!(PreprocessorConfig::from_json(r#"{"max_pixels": 1099511627776}"#).is_ok());
+        let text = r#"{"min_pixels": 1099511627776, "max_pixels": 1099511627776}"#;
+        let error = PreprocessorConfig::from_json(text).unwrap_err();
+        assert!(error.to_string().contains("`min_pixels` is 1099511627776"), "{error}");
+    }
+
+    #[test]
+    fn a_negative_area_names_its_field() {
+        let error = PreprocessorConfig::from_json(r#"{"max_pixels": -1}"#).unwrap_err();
+        assert!(error.to_string().starts_with("preprocessor_config.json: `max_pixels`: "), "{error}");
+        assert!(error.hint().contains("published"), "{}", error.hint());
     }
 }

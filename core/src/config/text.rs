@@ -5,6 +5,9 @@
 use super::ConfigError;
 use serde::{Deserialize, Serialize};
 
+/// The most blocks of either tower; the largest published model has 80.
+pub(super) const MAX_LAYERS: usize = 1000;
+
 /// Sizes and constants of the decoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -118,6 +121,10 @@ impl TextConfig {
                 return Err(ConfigError::value(FILE, field, value, "a plausible size"));
             }
         }
+        if self.num_hidden_layers > MAX_LAYERS {
+            let expected = format!("at most {MAX_LAYERS}");
+            return Err(ConfigError::value(FILE, "num_hidden_layers", self.num_hidden_layers, expected));
+        }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format!("a multiple of num_attention_heads ({})", self.num_attention_heads);
             return Err(ConfigError::value(FILE, "hidden_size", self.hidden_size, expected));
@@ -132,8 +139,8 @@ impl TextConfig {
         if self.use_sliding_window {
             return Err(ConfigError::value(FILE, "use_sliding_window", true, "false"));
         }
-        let frequencies: usize = self.rope_scaling.mrope_section.iter().copied().fold(0, usize::saturating_add);
-        if frequencies * 2 != self.head_dim() {
+        let frequencies = self.rope_scaling.mrope_section.into_iter().fold(0, usize::saturating_add);
+        if frequencies.saturating_mul(2) != self.head_dim() {
             return Err(ConfigError::value(
                 FILE,
                 "rope_scaling.mrope_section",

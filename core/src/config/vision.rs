@@ -4,6 +4,7 @@
 //! Qwen2-VL: <https://github.com/huggingface/transformers/blob/v4.51.3/src/transformers/models/qwen2_vl/configuration_qwen2_vl.py>
 
 use super::ConfigError;
+use super::text::MAX_LAYERS;
 use serde::{Deserialize, Serialize};
 
 /// Sizes of the vision tower.
@@ -38,8 +39,9 @@ pub struct VisionConfig {
     pub fullatt_block_indexes: Vec<usize>,
     /// Activation of the feed-forward layer: `silu`, or `quick_gelu` in Qwen2-VL.
     pub hidden_act: String,
-    /// Video frames' spacing on the time axis; unused for photos.
-    pub tokens_per_second: f64,
+    /// Video frames' spacing on the time axis; unused for photos, and kept as written, because
+    /// transformers refuses `2.0` for `2`.
+    pub tokens_per_second: serde_json::Number,
     /// Standard deviation of fresh weights.
     pub initializer_range: f64,
 }
@@ -60,7 +62,7 @@ impl Default for VisionConfig {
             window_size: 112,
             fullatt_block_indexes: vec![7, 15, 23, 31],
             hidden_act: "silu".into(),
-            tokens_per_second: 2.0,
+            tokens_per_second: 2.into(),
             initializer_range: 0.02,
         }
     }
@@ -87,20 +89,23 @@ impl VisionConfig {
 
     pub(super) fn check(&self, text_hidden_size: usize) -> Result<(), ConfigError> {
         const FILE: &str = "config.json";
-        for (field, value) in [
-            ("vision_config.depth", self.depth),
-            ("vision_config.hidden_size", self.hidden_size),
-            ("vision_config.intermediate_size", self.intermediate_size),
-            ("vision_config.num_heads", self.num_heads),
-            ("vision_config.patch_size", self.patch_size),
-            ("vision_config.spatial_merge_size", self.spatial_merge_size),
-            ("vision_config.temporal_patch_size", self.temporal_patch_size),
+        // As the image room has it: no product of a patch's sizes overflows.
+        const MAX_PATCH_SIZE: usize = 256;
+        const MAX_WIDTH: usize = 1 << 20;
+        for (field, value, largest) in [
+            ("vision_config.depth", self.depth, MAX_LAYERS),
+            ("vision_config.hidden_size", self.hidden_size, MAX_WIDTH),
+            ("vision_config.intermediate_size", self.intermediate_size, MAX_WIDTH),
+            ("vision_config.num_heads", self.num_heads, MAX_WIDTH),
+            ("vision_config.patch_size", self.patch_size, MAX_PATCH_SIZE),
+            ("vision_config.spatial_merge_size", self.spatial_merge_size, MAX_PATCH_SIZE),
+            ("vision_config.temporal_patch_size", self.temporal_patch_size, MAX_PATCH_SIZE),
         ] {
             if value == 0 {
                 return Err(ConfigError::Missing { field: field.into() });
             }
-            if value > 1 << 20 {
-                return Err(ConfigError::value(FILE, field, value, "a plausible size"));
+            if value > largest {
+                return Err(ConfigError::value(FILE, field, value, format!("at most {largest}")));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_heads) || !self.head_dim().is_multiple_of(4) {

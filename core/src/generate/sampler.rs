@@ -101,7 +101,8 @@ impl Sampler {
             .filter(|(_, logit)| !logit.is_nan())
             .map(|(id, logit)| (id as u32, f64::from(*logit) / options.temperature))
             .collect();
-        let by_score = |left: &(u32, f64), right: &(u32, f64)| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0));
+        let by_score =
+            |left: &(u32, f64), right: &(u32, f64)| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0));
         if options.top_k > 0 && options.top_k < ranked.len() {
             ranked.select_nth_unstable_by(options.top_k - 1, by_score);
             ranked.truncate(options.top_k);
@@ -173,7 +174,7 @@ mod tests {
         let counts = counts(&logits, &SamplingOptions { temperature: 1.0, ..SamplingOptions::default() });
         for (count, share) in counts.iter().zip([0.5, 0.3, 0.2]) {
             // Four standard deviations of a binomial count.
-            let tolerance = 4.0 * (4000.0 * share * (1.0 - share) as f64).sqrt();
+            let tolerance = 4.0 * (4000.0_f64 * share * (1.0 - share)).sqrt();
             assert!((*count as f64 - 4000.0 * share).abs() < tolerance, "{counts:?}");
         }
     }
@@ -182,7 +183,8 @@ mod tests {
     fn top_k_top_p_and_min_p_cut_the_tail() {
         let logits = [0.5_f32.ln(), 0.3_f32.ln(), 0.15_f32.ln(), 0.05_f32.ln()];
         let sampled = SamplingOptions { temperature: 1.0, ..SamplingOptions::default() };
-        let kept = |options: SamplingOptions| counts(&logits, &options).iter().filter(|count| **count > 0).count();
+        let kept =
+            |options: SamplingOptions| counts(&logits, &options).iter().filter(|count| **count > 0).count();
         assert_eq!(kept(SamplingOptions { top_k: 2, ..sampled.clone() }), 2);
         assert_eq!(kept(SamplingOptions { top_p: 0.81, ..sampled.clone() }), 3);
         assert_eq!(kept(SamplingOptions { top_p: 0.01, ..sampled.clone() }), 1);

@@ -48,9 +48,13 @@ impl GenerateError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::PromptTooLong { .. } => "shorten the question, or lower max_pixels in preprocessor_config.json",
+            Self::PromptTooLong { .. } => {
+                "shorten the question, or lower max_pixels in preprocessor_config.json"
+            }
             Self::EmptyPrompt => "give at least one message",
-            Self::Device(_) => "the device may be out of memory: close other programs or choose another device",
+            Self::Device(_) => {
+                "the device may be out of memory: close other programs or choose another device"
+            }
             Self::Text(error) => error.hint(),
         }
     }

@@ -30,10 +30,7 @@ pub struct DecodeLimits {
 impl Default for DecodeLimits {
     /// 8192 x 8192 pixels (the 50 and 61 megapixel cameras pass) and 64 MiB.
     fn default() -> Self {
-        Self {
-            max_pixels: 8192 * 8192,
-            max_bytes: 64 << 20,
-        }
+        Self { max_pixels: 8192 * 8192, max_bytes: 64 << 20 }
     }
 }
 
@@ -56,25 +53,17 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
         return Err(ImageError::Empty);
     }
     if bytes.len() > limits.max_bytes {
-        return Err(ImageError::TooManyBytes {
-            limit_bytes: limits.max_bytes,
-            found_bytes: bytes.len(),
-        });
+        return Err(ImageError::TooManyBytes { limit_bytes: limits.max_bytes, found_bytes: bytes.len() });
     }
     let (format, name) = sniff(bytes)?;
     if format == ImageFormat::Jpeg && ends_early(format, bytes) {
         return Err(truncated(name, bytes));
     }
-    let max_alloc = limits
-        .max_pixels
-        .saturating_mul(DECODER_BYTES_PER_PIXEL)
-        .saturating_add(limits.max_bytes as u64);
+    let max_alloc =
+        limits.max_pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(limits.max_bytes as u64);
     let blame = |error| match error {
         CrateError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
-            ImageError::TooMuchMemory {
-                format: name,
-                limit_bytes: max_alloc,
-            }
+            ImageError::TooMuchMemory { format: name, limit_bytes: max_alloc }
         }
         _ if ends_early(format, bytes) => truncated(name, bytes),
         error => blame(error, name),
@@ -88,11 +77,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
 
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limits.max_pixels {
-        return Err(ImageError::TooManyPixels {
-            limit_pixels: limits.max_pixels,
-            width,
-            height,
-        });
+        return Err(ImageError::TooManyPixels { limit_pixels: limits.max_pixels, width, height });
     }
     if width == 0 || height == 0 {
         return Err(ImageError::NoPixels { width, height });
@@ -100,12 +85,11 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
     // A broken EXIF block is no reason to refuse good pixels: they stay as they lie.
     let exif = match format {
         ImageFormat::Png => find_png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
+        // The decoder would make room for whatever length the chunk announces.
+        ImageFormat::WebP => find_webp_chunk(bytes, b"EXIF").map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),
     };
-    let orientation = exif
-        .as_deref()
-        .and_then(orientation)
-        .unwrap_or(Orientation::NoTransforms);
+    let orientation = exif.as_deref().and_then(orientation).unwrap_or(Orientation::NoTransforms);
 
     let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
     Ok(upright(flatten(image), orientation))
@@ -120,64 +104,40 @@ fn sniff(bytes: &[u8]) -> Result<(ImageFormat, &'static str), ImageError> {
         Ok(ImageFormat::Bmp) => Ok((ImageFormat::Bmp, "bmp")),
         Ok(ImageFormat::Gif) => Ok((ImageFormat::Gif, "gif")),
         Ok(other) => Err(ImageError::UnknownFormat {
-            found: other
-                .extensions_str()
-                .first()
-                .map_or("another format", |name| name)
-                .to_string(),
+            found: other.extensions_str().first().map_or("another format", |name| name).to_string(),
         }),
         // HEIC, from telephones: an ISO media file, whose brand follows.
         Err(_) if bytes.get(4..8) == Some(b"ftyp") && bytes.len() >= 12 => {
-            Err(ImageError::UnknownFormat {
-                found: bytes[8..12].escape_ascii().to_string(),
-            })
+            Err(ImageError::UnknownFormat { found: bytes[8..12].escape_ascii().to_string() })
         }
         Err(_) => {
-            let first: Vec<String> = bytes
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            Err(ImageError::UnknownFormat {
-                found: format!("bytes {}", first.join(" ")),
-            })
+            let first: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            Err(ImageError::UnknownFormat { found: format!("bytes {}", first.join(" ")) })
         }
     }
 }
 
 /// The error for a file that ends before its pixels do.
 fn truncated(format: &'static str, bytes: &[u8]) -> ImageError {
-    ImageError::Truncated {
-        format,
-        found_bytes: bytes.len(),
-    }
+    ImageError::Truncated { format, found_bytes: bytes.len() }
 }
 
 /// Puts a decoder's complaint about a whole file into this room's words.
 fn blame(error: CrateError, format: &'static str) -> ImageError {
     match error {
-        CrateError::Unsupported(feature) => ImageError::UnsupportedFeature {
-            format,
-            feature: plain(&feature),
-        },
-        CrateError::Decoding(error) => ImageError::Corrupt {
-            format,
-            reason: error.source().map_or_else(|| plain(&error), plain),
-        },
-        error => ImageError::Corrupt {
-            format,
-            reason: plain(&error),
-        },
+        CrateError::Unsupported(feature) => {
+            ImageError::UnsupportedFeature { format, feature: plain(&feature) }
+        }
+        CrateError::Decoding(error) => {
+            ImageError::Corrupt { format, reason: error.source().map_or_else(|| plain(&error), plain) }
+        }
+        error => ImageError::Corrupt { format, reason: plain(&error) },
     }
 }
 
 /// A decoder's message on one line, without the capital it may begin with.
 fn plain(error: &(impl Error + ?Sized)) -> String {
-    let message = error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     let mut letters = message.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {
@@ -241,6 +201,19 @@ fn find_png_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     }
 }
 
+/// The body of the first WebP chunk of a kind; a chunk of an odd length is followed by a zero.
+fn find_webp_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    let mut rest = bytes.get(12..)?;
+    loop {
+        let length = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?) as usize;
+        let body = rest.get(8..)?;
+        if rest.first_chunk()? == kind {
+            return body.get(..length);
+        }
+        rest = body.get(length.checked_next_multiple_of(2)?..)?;
+    }
+}
+
 /// The orientation in an EXIF block, with or without the prefix that some WebP writers leave.
 fn orientation(exif: &[u8]) -> Option<Orientation> {
     Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
@@ -260,18 +233,14 @@ fn flatten(image: DynamicImage) -> RgbImage {
         DynamicImage::ImageRgb8(image) => return image,
         DynamicImage::ImageRgba8(image) => pixels(image.as_raw(), over_white),
         DynamicImage::ImageLuma8(image) => pixels(image.as_raw(), |[grey]| [grey; 3]),
-        DynamicImage::ImageLumaA8(image) => pixels(image.as_raw(), |[grey, alpha]| {
-            over_white([grey, grey, grey, alpha])
-        }),
-        DynamicImage::ImageRgb16(image) => {
-            pixels(image.as_raw(), |pixel: [u16; 3]| pixel.map(high_byte))
+        DynamicImage::ImageLumaA8(image) => {
+            pixels(image.as_raw(), |[grey, alpha]| over_white([grey, grey, grey, alpha]))
         }
-        DynamicImage::ImageRgba16(image) => pixels(image.as_raw(), |pixel: [u16; 4]| {
-            over_white(pixel.map(high_byte))
-        }),
-        DynamicImage::ImageLuma16(image) => {
-            pixels(image.as_raw(), |[grey]: [u16; 1]| [high_byte(grey); 3])
+        DynamicImage::ImageRgb16(image) => pixels(image.as_raw(), |pixel: [u16; 3]| pixel.map(high_byte)),
+        DynamicImage::ImageRgba16(image) => {
+            pixels(image.as_raw(), |pixel: [u16; 4]| over_white(pixel.map(high_byte)))
         }
+        DynamicImage::ImageLuma16(image) => pixels(image.as_raw(), |[grey]: [u16; 1]| [high_byte(grey); 3]),
         DynamicImage::ImageLumaA16(image) => pixels(image.as_raw(), |pixel: [u16; 2]| {
             let [grey, alpha] = pixel.map(high_byte);
             over_white([grey, grey, grey, alpha])
@@ -310,14 +279,13 @@ fn over_white([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
 mod tests {
     use ::image::codecs::jpeg::JpegEncoder;
     use ::image::codecs::png::PngEncoder;
+    use ::image::codecs::webp::WebPEncoder;
     use ::image::{ExtendedColorType, GrayAlphaImage, ImageEncoder, Rgb, RgbaImage};
 
     use super::*;
 
     fn source(width: u32, height: u32) -> RgbImage {
-        RgbImage::from_fn(width, height, |x, y| {
-            Rgb([(x * 40) as u8, (y * 60) as u8, 9])
-        })
+        RgbImage::from_fn(width, height, |x, y| Rgb([(x * 40) as u8, (y * 60) as u8, 9]))
     }
 
     fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -341,11 +309,7 @@ mod tests {
     fn lossless_formats_keep_every_value() {
         let image = source(6, 4);
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
-            assert_eq!(
-                decode_freely(&encode(image.clone(), format)).as_ref(),
-                Ok(&image),
-                "{format:?}"
-            );
+            assert_eq!(decode_freely(&encode(image.clone(), format)).as_ref(), Ok(&image), "{format:?}");
         }
     }
 
@@ -363,11 +327,7 @@ mod tests {
         let decoded = decode_freely(&encode(image, ImageFormat::Jpeg)).unwrap();
         assert_eq!(decoded.dimensions(), (20, 12));
         let near = |pixel: &Rgb<u8>| {
-            pixel
-                .0
-                .iter()
-                .zip([200_u8, 100, 50])
-                .all(|(&found, sent)| found.abs_diff(sent) <= 3)
+            pixel.0.iter().zip([200_u8, 100, 50]).all(|(&found, sent)| found.abs_diff(sent) <= 3)
         };
         assert!(decoded.pixels().all(near), "{:?}", decoded.get_pixel(0, 0));
     }
@@ -392,11 +352,7 @@ mod tests {
             (77, 33, 232),
         ];
         for (value, alpha, expected) in vectors {
-            assert_eq!(
-                over_white([value, value, value, alpha]),
-                [expected; 3],
-                "{value} {alpha}"
-            );
+            assert_eq!(over_white([value, value, value, alpha]), [expected; 3], "{value} {alpha}");
             let grey = GrayAlphaImage::from_pixel(1, 1, ::image::LumaA([value, alpha]));
             let decoded = decode_freely(&encode(grey, ImageFormat::Png)).unwrap();
             assert_eq!(decoded.as_raw(), &[expected; 3]);
@@ -413,12 +369,7 @@ mod tests {
     #[test]
     fn every_orientation_is_set_upright() {
         // Left and right, above and below, as the pixels of a 2 x 2 image lie in the file.
-        let [a, b, c, d] = [
-            Rgb([1, 0, 0]),
-            Rgb([2, 0, 0]),
-            Rgb([3, 0, 0]),
-            Rgb([4, 0, 0]),
-        ];
+        let [a, b, c, d] = [Rgb([1, 0, 0]), Rgb([2, 0, 0]), Rgb([3, 0, 0]), Rgb([4, 0, 0])];
         let file = RgbImage::from_fn(2, 2, |x, y| [[a, b], [c, d]][y as usize][x as usize]);
         let expected = [
             [a, b, c, d],
@@ -434,15 +385,9 @@ mod tests {
             let mut bytes = Vec::new();
             let mut encoder = PngEncoder::new(&mut bytes);
             encoder.set_exif_metadata(exif(code)).unwrap();
-            encoder
-                .write_image(file.as_raw(), 2, 2, ExtendedColorType::Rgb8)
-                .unwrap();
+            encoder.write_image(file.as_raw(), 2, 2, ExtendedColorType::Rgb8).unwrap();
             let upright = decode_freely(&bytes).unwrap();
-            assert_eq!(
-                upright.pixels().copied().collect::<Vec<_>>(),
-                expected,
-                "{code}"
-            );
+            assert_eq!(upright.pixels().copied().collect::<Vec<_>>(), expected, "{code}");
         }
     }
 
@@ -451,10 +396,26 @@ mod tests {
         let mut bytes = Vec::new();
         let mut encoder = JpegEncoder::new(&mut bytes);
         encoder.set_exif_metadata(exif(6)).unwrap();
-        encoder
-            .write_image(source(6, 4).as_raw(), 6, 4, ExtendedColorType::Rgb8)
-            .unwrap();
+        encoder.write_image(source(6, 4).as_raw(), 6, 4, ExtendedColorType::Rgb8).unwrap();
         assert_eq!(decode_freely(&bytes).unwrap().dimensions(), (4, 6));
+    }
+
+    #[test]
+    fn webp_turns_too_unless_its_exif_lies_about_its_length() {
+        let mut bytes = Vec::new();
+        let mut encoder = WebPEncoder::new_lossless(&mut bytes);
+        encoder.set_exif_metadata(exif(6)).unwrap();
+        encoder.encode(source(6, 4).as_raw(), 6, 4, ExtendedColorType::Rgb8).unwrap();
+        assert_eq!(find_webp_chunk(&bytes, b"EXIF"), Some(exif(6).as_slice()));
+        assert_eq!(decode_freely(&bytes).unwrap().dimensions(), (4, 6));
+
+        let at = bytes.windows(4).position(|word| word == b"EXIF").unwrap() + 4;
+        for length in [u32::MAX, u32::MAX - 1, 1 << 30] {
+            bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(find_webp_chunk(&bytes, b"EXIF"), None);
+            assert_eq!(find_webp_chunk(&bytes, b"XMP "), None);
+            assert_eq!(decode_freely(&bytes).unwrap().dimensions(), (6, 4));
+        }
     }
 
     #[test]
@@ -465,13 +426,9 @@ mod tests {
 
     #[test]
     fn no_beginning_of_a_file_passes_for_the_whole() {
-        for format in [
-            ImageFormat::Png,
-            ImageFormat::Jpeg,
-            ImageFormat::WebP,
-            ImageFormat::Bmp,
-            ImageFormat::Gif,
-        ] {
+        for format in
+            [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif]
+        {
             let image = DynamicImage::from(source(9, 7));
             let whole = match format {
                 // The encoder takes no RGB.
@@ -507,73 +464,41 @@ mod tests {
         let whole = encode(source(60, 40), ImageFormat::Jpeg);
         assert_eq!(
             decode_freely(&whole[..whole.len() - 2]),
-            Err(ImageError::Truncated {
-                format: "jpeg",
-                found_bytes: whole.len() - 2
-            })
+            Err(ImageError::Truncated { format: "jpeg", found_bytes: whole.len() - 2 })
         );
         let padded = [whole.as_slice(), b"and more"].concat();
-        assert!(
-            decode_freely(&padded).is_ok(),
-            "bytes after the end are none of the image's"
-        );
+        assert!(decode_freely(&padded).is_ok(), "bytes after the end are none of the image's");
     }
 
     #[test]
     fn limits_hold_before_pixels_are_decoded() {
         let bytes = encode(source(6, 4), ImageFormat::Png);
-        let few_bytes = DecodeLimits {
-            max_bytes: 10,
-            ..DecodeLimits::default()
-        };
+        let few_bytes = DecodeLimits { max_bytes: 10, ..DecodeLimits::default() };
         assert_eq!(
             decode(&bytes, &few_bytes),
-            Err(ImageError::TooManyBytes {
-                limit_bytes: 10,
-                found_bytes: bytes.len()
-            })
+            Err(ImageError::TooManyBytes { limit_bytes: 10, found_bytes: bytes.len() })
         );
-        let few_pixels = DecodeLimits {
-            max_pixels: 23,
-            ..DecodeLimits::default()
-        };
+        let few_pixels = DecodeLimits { max_pixels: 23, ..DecodeLimits::default() };
         assert_eq!(
             decode(&bytes, &few_pixels),
-            Err(ImageError::TooManyPixels {
-                limit_pixels: 23,
-                width: 6,
-                height: 4
-            })
+            Err(ImageError::TooManyPixels { limit_pixels: 23, width: 6, height: 4 })
         );
         // A bomb: 58 bytes of bitmap that announce ten gigabytes of pixels.
         let mut bomb = encode(source(1, 1), ImageFormat::Bmp);
         bomb[18..22].copy_from_slice(&60_000_i32.to_le_bytes());
         bomb[22..26].copy_from_slice(&60_000_i32.to_le_bytes());
-        assert!(matches!(
-            decode_freely(&bomb),
-            Err(ImageError::TooManyPixels { .. })
-        ));
+        assert!(matches!(decode_freely(&bomb), Err(ImageError::TooManyPixels { .. })));
     }
 
     #[test]
     fn names_what_it_cannot_read() {
         assert_eq!(decode_freely(b""), Err(ImageError::Empty));
-        let unknown = |found: &str| {
-            Err(ImageError::UnknownFormat {
-                found: found.to_string(),
-            })
-        };
+        let unknown = |found: &str| Err(ImageError::UnknownFormat { found: found.to_string() });
         assert_eq!(decode_freely(b"hello"), unknown("bytes 68 65 6c 6c 6f"));
         assert_eq!(decode_freely(b"II*\0and more"), unknown("tiff"));
-        assert_eq!(
-            decode_freely(b"\0\0\0\x18ftypheic\0\0\0\0"),
-            unknown("heic")
-        );
+        assert_eq!(decode_freely(b"\0\0\0\x18ftypheic\0\0\0\0"), unknown("heic"));
         let mut corrupt = encode(source(6, 4), ImageFormat::Png);
         corrupt[20] ^= 1;
-        assert!(matches!(
-            decode_freely(&corrupt),
-            Err(ImageError::Corrupt { format: "png", .. })
-        ));
+        assert!(matches!(decode_freely(&corrupt), Err(ImageError::Corrupt { format: "png", .. })));
     }
 }

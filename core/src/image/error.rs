@@ -29,9 +29,7 @@ pub enum ImageError {
         height: u32,
     },
     /// Decoding would need more memory than the limits leave it.
-    #[error(
-        "decoding the {format} file needs too much memory: expected at most {limit_bytes} bytes"
-    )]
+    #[error("decoding the {format} file needs too much memory: expected at most {limit_bytes} bytes")]
     TooMuchMemory {
         /// The format by content.
         format: &'static str,
@@ -53,9 +51,7 @@ pub enum ImageError {
         feature: String,
     },
     /// The file ends before its pixels do.
-    #[error(
-        "truncated {format} file: expected more image data, found the end after {found_bytes} bytes"
-    )]
+    #[error("truncated {format} file: expected more image data, found the end after {found_bytes} bytes")]
     Truncated {
         /// The format by content.
         format: &'static str,
@@ -128,17 +124,13 @@ impl ImageError {
                 "open the image in an image editor and save it as an ordinary png or jpeg"
             }
             Self::Truncated { .. } => "download or copy the file again: a part of it is missing",
-            Self::Corrupt { .. } => {
-                "download or copy the file again, or save it anew with an image editor"
-            }
+            Self::Corrupt { .. } => "download or copy the file again, or save it anew with an image editor",
             Self::NoPixels { .. } => "choose an image with at least one pixel",
             Self::AspectRatio { .. } => "crop the image to the part that matters",
             Self::Indivisible { .. } => {
                 "resize the image with smart_resize first, or call preprocess, which does"
             }
-            Self::Setting { .. } => {
-                "compare preprocessor_config.json with the one published with the model"
-            }
+            Self::Setting { .. } => "compare preprocessor_config.json with the one published with the model",
         }
     }
 }
@@ -149,15 +141,8 @@ mod tests {
 
     #[test]
     fn says_what_was_expected_and_found() {
-        let error = ImageError::TooManyPixels {
-            limit_pixels: 100,
-            width: 20,
-            height: 30,
-        };
-        assert_eq!(
-            error.to_string(),
-            "image too large: expected at most 100 pixels, found 20 x 30"
-        );
+        let error = ImageError::TooManyPixels { limit_pixels: 100, width: 20, height: 30 };
+        assert_eq!(error.to_string(), "image too large: expected at most 100 pixels, found 20 x 30");
         assert!(error.hint().starts_with("scale the image down"));
     }
 }

@@ -63,11 +63,7 @@ impl ImageSettings {
         for (field, size) in sizes {
             if !(1..=LARGEST).contains(&size) {
                 let found = size.to_string();
-                return Err(ImageError::Setting {
-                    field,
-                    expected: "1 to 256",
-                    found,
-                });
+                return Err(ImageError::Setting { field, expected: "1 to 256", found });
             }
         }
         if let Some(std) = self.std.iter().find(|&&std| std == 0.0) {
@@ -148,33 +144,18 @@ pub fn cut_patches(image: &RgbImage, settings: &ImageSettings) -> Result<Patches
         return Err(ImageError::NoPixels { width, height });
     }
     if width % factor != 0 || height % factor != 0 {
-        return Err(ImageError::Indivisible {
-            factor,
-            width,
-            height,
-        });
+        return Err(ImageError::Indivisible { factor, width, height });
     }
-    let ImageSettings {
-        patch_size,
-        temporal_patch_size,
-        merge_size,
-        ..
-    } = *settings;
+    let ImageSettings { patch_size, temporal_patch_size, merge_size, .. } = *settings;
     let (row_values, frame_values) = (width as usize * 3, patch_size * patch_size);
-    let grid = Grid {
-        t: 1,
-        h: height as usize / patch_size,
-        w: width as usize / patch_size,
-    };
+    let grid = Grid { t: 1, h: height as usize / patch_size, w: width as usize / patch_size };
     let patch_dim = 3 * temporal_patch_size * frame_values;
     let mut values = vec![0.0; grid.patches() * patch_dim];
 
     let tables = settings.normalised();
     let mut patches = values.chunks_exact_mut(patch_dim);
     for (row, column) in corners(grid, merge_size) {
-        let patch = patches
-            .next()
-            .expect("there are as many corners as patches");
+        let patch = patches.next().expect("there are as many corners as patches");
         let corner = row * patch_size * row_values + column * patch_size * 3;
         let channels = patch.chunks_exact_mut(temporal_patch_size * frame_values);
         for (channel, (frames, table)) in channels.zip(&tables).enumerate() {
@@ -190,11 +171,7 @@ pub fn cut_patches(image: &RgbImage, settings: &ImageSettings) -> Result<Patches
             }
         }
     }
-    Ok(Patches {
-        values,
-        grid,
-        patch_dim,
-    })
+    Ok(Patches { values, grid, patch_dim })
 }
 
 /// The `(row, column)` of each patch in the tower's order: merge squares by rows, and inside each
@@ -220,13 +197,8 @@ fn corners(grid: Grid, merge_size: usize) -> impl Iterator<Item = (usize, usize)
 /// Those of [`smart_resize`] and [`cut_patches`].
 pub fn preprocess(image: &RgbImage, settings: &ImageSettings) -> Result<Patches, ImageError> {
     let factor = settings.factor()?;
-    let (height, width) = smart_resize(
-        image.height(),
-        image.width(),
-        factor,
-        settings.min_pixels,
-        settings.max_pixels,
-    )?;
+    let (height, width) =
+        smart_resize(image.height(), image.width(), factor, settings.min_pixels, settings.max_pixels)?;
     cut_patches(&resize_bicubic(image, width, height), settings)
 }
 
@@ -235,12 +207,7 @@ mod tests {
     use super::*;
 
     fn settings() -> ImageSettings {
-        ImageSettings {
-            patch_size: 2,
-            min_pixels: 16,
-            max_pixels: 10_000,
-            ..ImageSettings::default()
-        }
+        ImageSettings { patch_size: 2, min_pixels: 16, max_pixels: 10_000, ..ImageSettings::default() }
     }
 
     fn source(width: u32, height: u32) -> RgbImage {
@@ -257,10 +224,7 @@ mod tests {
         let patches = preprocess(&source(8, 4), &settings()).unwrap();
         assert_eq!(patches.grid, Grid { t: 1, h: 2, w: 4 });
         assert_eq!(patches.patch_dim, 24);
-        assert_eq!(
-            patches.values.len(),
-            patches.grid.patches() * patches.patch_dim
-        );
+        assert_eq!(patches.values.len(), patches.grid.patches() * patches.patch_dim);
         let patch = |at: usize| &patches.values[at * 24..(at + 1) * 24];
         let expected_1 = [
             [-0.7119789, -0.1718372, 1.1128243, 1.9011393],
@@ -285,16 +249,7 @@ mod tests {
     #[test]
     fn patches_go_square_by_square() {
         let order: Vec<_> = corners(Grid { t: 1, h: 2, w: 4 }, 2).collect();
-        let expected = [
-            (0, 0),
-            (0, 1),
-            (1, 0),
-            (1, 1),
-            (0, 2),
-            (0, 3),
-            (1, 2),
-            (1, 3),
-        ];
+        let expected = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)];
         assert_eq!(order, expected);
     }
 
@@ -308,38 +263,19 @@ mod tests {
     fn refuses_what_cannot_be_cut() {
         assert_eq!(
             cut_patches(&source(8, 6), &settings()),
-            Err(ImageError::Indivisible {
-                factor: 4,
-                width: 8,
-                height: 6
-            })
+            Err(ImageError::Indivisible { factor: 4, width: 8, height: 6 })
         );
         assert_eq!(
             cut_patches(&source(0, 4), &settings()),
-            Err(ImageError::NoPixels {
-                width: 0,
-                height: 4
-            })
+            Err(ImageError::NoPixels { width: 0, height: 4 })
         );
-        let flat = ImageSettings {
-            merge_size: 0,
-            ..settings()
-        };
+        let flat = ImageSettings { merge_size: 0, ..settings() };
         let refused = preprocess(&source(8, 4), &flat).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "bad image setting `merge_size`: expected 1 to 256, found 0"
-        );
-        let still = ImageSettings {
-            std: [0.5, 0.0, 0.5],
-            ..settings()
-        };
+        assert_eq!(refused.to_string(), "bad image setting `merge_size`: expected 1 to 256, found 0");
+        let still = ImageSettings { std: [0.5, 0.0, 0.5], ..settings() };
         assert!(matches!(
             preprocess(&source(8, 4), &still),
-            Err(ImageError::Setting {
-                field: "image_std",
-                ..
-            })
+            Err(ImageError::Setting { field: "image_std", .. })
         ));
     }
 }

@@ -44,11 +44,7 @@ pub fn smart_resize(
     }
     let (shorter, longer) = (height.min(width), height.max(width));
     if u64::from(longer) > u64::from(MAX_ASPECT_RATIO) * u64::from(shorter) {
-        return Err(ImageError::AspectRatio {
-            limit: MAX_ASPECT_RATIO,
-            width,
-            height,
-        });
+        return Err(ImageError::AspectRatio { limit: MAX_ASPECT_RATIO, width, height });
     }
     let pixels = (u64::from(height) * u64::from(width)) as f64;
     let (height, width, unit) = (f64::from(height), f64::from(width), f64::from(factor));
@@ -62,10 +58,7 @@ pub fn smart_resize(
         let beta = (min_pixels as f64 / pixels).sqrt();
         sides = [height, width].map(|side| (side * beta / unit).ceil() * unit);
     }
-    if sides
-        .iter()
-        .any(|&side| side < 1.0 || side > f64::from(u32::MAX))
-    {
+    if sides.iter().any(|&side| side < 1.0 || side > f64::from(u32::MAX)) {
         return Err(ImageError::Setting {
             field: "min_pixels",
             expected: "a size with sides of 1 to 4294967295 pixels",
@@ -77,11 +70,7 @@ pub fn smart_resize(
 
 /// A setting that must not be 0, and is.
 fn positive(field: &'static str) -> ImageError {
-    ImageError::Setting {
-        field,
-        expected: "at least 1",
-        found: "0".to_string(),
-    }
+    ImageError::Setting { field, expected: "at least 1", found: "0".to_string() }
 }
 
 /// Resizes to `width` x `height` pixels exactly as Pillow's `Image.resize(size, BICUBIC)` does for
@@ -156,11 +145,7 @@ impl Kernel {
             }
             windows.push((first, end - first));
         }
-        Self {
-            windows,
-            weights,
-            stride,
-        }
+        Self { windows, weights, stride }
     }
 
     /// The source positions that any target position reads.
@@ -173,10 +158,7 @@ impl Kernel {
     /// Per target position: the first source position and the weights from there on.
     fn taps(&self) -> impl Iterator<Item = (usize, &[i32])> {
         let rows = self.weights.chunks_exact(self.stride);
-        self.windows
-            .iter()
-            .zip(rows)
-            .map(|(&(first, count), row)| (first, &row[..count]))
+        self.windows.iter().zip(rows).map(|(&(first, count), row)| (first, &row[..count]))
     }
 }
 
@@ -259,18 +241,15 @@ mod tests {
             (
                 (5, 4),
                 (3, 2),
-                &[
-                    80, 123, 158, 139, 156, 148, 144, 127, 180, 137, 139, 123, 142, 163, 135, 127,
-                    101, 154,
-                ],
+                &[80, 123, 158, 139, 156, 148, 144, 127, 180, 137, 139, 123, 142, 163, 135, 127, 101, 154],
             ),
             // Only the vertical pass.
             (
                 (5, 4),
                 (5, 2),
                 &[
-                    63, 116, 138, 110, 132, 185, 126, 179, 124, 183, 118, 171, 112, 135, 188, 102,
-                    155, 91, 180, 116, 169, 141, 194, 99, 101, 124, 177, 149, 84, 137,
+                    63, 116, 138, 110, 132, 185, 126, 179, 124, 183, 118, 171, 112, 135, 188, 102, 155, 91,
+                    180, 116, 169, 141, 194, 99, 101, 124, 177, 149, 84, 137,
                 ],
             ),
             // Only the horizontal pass.
@@ -278,8 +257,8 @@ mod tests {
                 (5, 4),
                 (2, 4),
                 &[
-                    32, 85, 138, 116, 169, 222, 145, 191, 183, 172, 118, 110, 182, 137, 101, 149,
-                    105, 166, 93, 146, 138, 98, 151, 143,
+                    32, 85, 138, 116, 169, 222, 145, 191, 183, 172, 118, 110, 182, 137, 101, 149, 105, 166,
+                    93, 146, 138, 98, 151, 143,
                 ],
             ),
             // Up, where sums pass 0 and 255.
@@ -287,44 +266,31 @@ mod tests {
                 (3, 2),
                 (5, 3),
                 &[
-                    0, 44, 97, 5, 58, 110, 30, 83, 136, 55, 108, 172, 69, 122, 193, 44, 95, 148,
-                    60, 113, 171, 91, 144, 197, 123, 176, 146, 140, 193, 109, 93, 146, 199, 114,
-                    167, 232, 152, 205, 255, 190, 243, 119, 211, 255, 24,
+                    0, 44, 97, 5, 58, 110, 30, 83, 136, 55, 108, 172, 69, 122, 193, 44, 95, 148, 60, 113,
+                    171, 91, 144, 197, 123, 176, 146, 140, 193, 109, 93, 146, 199, 114, 167, 232, 152, 205,
+                    255, 190, 243, 119, 211, 255, 24,
                 ],
             ),
-            (
-                (1, 1),
-                (2, 2),
-                &[0, 53, 106, 0, 53, 106, 0, 53, 106, 0, 53, 106],
-            ),
+            ((1, 1), (2, 2), &[0, 53, 106, 0, 53, 106, 0, 53, 106, 0, 53, 106]),
             ((7, 9), (1, 1), &[126, 137, 129]),
-            (
-                (40, 30),
-                (2, 2),
-                &[129, 133, 123, 130, 127, 125, 129, 126, 126, 127, 124, 123],
-            ),
+            ((40, 30), (2, 2), &[129, 133, 123, 130, 127, 125, 129, 126, 126, 127, 124, 123]),
             // Down one way, up the other.
             (
                 (6, 5),
                 (4, 7),
                 &[
-                    5, 58, 111, 55, 110, 172, 118, 181, 246, 180, 232, 108, 58, 119, 189, 140, 185,
-                    138, 158, 117, 160, 119, 185, 165, 145, 172, 188, 188, 200, 128, 184, 82, 117,
-                    71, 105, 177, 215, 167, 52, 133, 101, 164, 159, 127, 180, 93, 45, 98, 81, 114,
-                    130, 151, 188, 118, 82, 116, 171, 162, 187, 101, 80, 95, 167, 145, 162, 105,
-                    73, 136, 112, 137, 197, 151, 157, 103, 158, 125, 78, 117, 104, 168, 53, 72,
-                    125, 200,
+                    5, 58, 111, 55, 110, 172, 118, 181, 246, 180, 232, 108, 58, 119, 189, 140, 185, 138, 158,
+                    117, 160, 119, 185, 165, 145, 172, 188, 188, 200, 128, 184, 82, 117, 71, 105, 177, 215,
+                    167, 52, 133, 101, 164, 159, 127, 180, 93, 45, 98, 81, 114, 130, 151, 188, 118, 82, 116,
+                    171, 162, 187, 101, 80, 95, 167, 145, 162, 105, 73, 136, 112, 137, 197, 151, 157, 103,
+                    158, 125, 78, 117, 104, 168, 53, 72, 125, 200,
                 ],
             ),
         ];
         for ((width, height), (new_width, new_height), expected) in vectors {
             let resized = resize_bicubic(&source(width, height), new_width, new_height);
             assert_eq!(resized.dimensions(), (new_width, new_height));
-            assert_eq!(
-                resized.as_raw(),
-                expected,
-                "{width} x {height} to {new_width} x {new_height}"
-            );
+            assert_eq!(resized.as_raw(), expected, "{width} x {height} to {new_width} x {new_height}");
         }
     }
 
@@ -349,10 +315,7 @@ mod tests {
             ((1080, 1920, 32, 65_536, 1_048_576), (768, 1344)),
         ];
         for ((height, width, factor, min_pixels, max_pixels), expected) in cases {
-            assert_eq!(
-                smart_resize(height, width, factor, min_pixels, max_pixels),
-                Ok(expected)
-            );
+            assert_eq!(smart_resize(height, width, factor, min_pixels, max_pixels), Ok(expected));
         }
     }
 
@@ -361,30 +324,17 @@ mod tests {
         assert!(smart_resize(1, 200, 28, 3136, 1_003_520).is_ok());
         assert_eq!(
             smart_resize(1, 201, 28, 3136, 1_003_520),
-            Err(ImageError::AspectRatio {
-                limit: 200,
-                width: 201,
-                height: 1
-            })
+            Err(ImageError::AspectRatio { limit: 200, width: 201, height: 1 })
         );
         assert_eq!(
             smart_resize(0, 5, 28, 3136, 1_003_520),
-            Err(ImageError::NoPixels {
-                width: 5,
-                height: 0
-            })
+            Err(ImageError::NoPixels { width: 5, height: 0 })
         );
-        for (factor, min_pixels, max_pixels) in [
-            (0, 1, 9),
-            (28, 1, 0),
-            (28, 0, 9000),
-            (28, u64::MAX, u64::MAX),
-        ] {
+        for (factor, min_pixels, max_pixels) in
+            [(0, 1, 9), (28, 1, 0), (28, 0, 9000), (28, u64::MAX, u64::MAX)]
+        {
             let refused = smart_resize(5, 5, factor, min_pixels, max_pixels);
-            assert!(
-                matches!(refused, Err(ImageError::Setting { .. })),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Err(ImageError::Setting { .. })), "{refused:?}");
         }
     }
 }

@@ -52,8 +52,12 @@ fn attend_rows(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, bias: Option<
     if let Some(bias) = bias {
         let [bias_batch, _, bias_rows, _] = bias.dims();
         let bias = bias.reshape([bias_batch, 1, 1, bias_rows, keys]);
-        scores = (scores.reshape([batch, kv_heads, group, rows, keys]) + bias)
-            .reshape([batch, kv_heads, group * rows, keys]);
+        scores = (scores.reshape([batch, kv_heads, group, rows, keys]) + bias).reshape([
+            batch,
+            kv_heads,
+            group * rows,
+            keys,
+        ]);
     }
     softmax(scores, 3)
         .cast(dtype)

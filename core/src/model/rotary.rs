@@ -21,7 +21,8 @@ impl Rotary {
     /// `angles` is `[batch, seq, half]`, row-major, in radians.
     #[must_use]
     pub fn from_angles(angles: &[f32], [batch, seq, half]: [usize; 3], device: &Device) -> Self {
-        let upload = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [batch, 1, seq, half]), device);
+        let upload =
+            |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [batch, 1, seq, half]), device);
         Self {
             cos: upload(angles.iter().map(|angle| angle.cos()).collect()),
             sin: upload(angles.iter().map(|angle| angle.sin()).collect()),
@@ -41,10 +42,7 @@ impl Rotary {
         let first = input.clone().narrow(3, 0, half);
         let second = input.narrow(3, half, half);
         Tensor::cat(
-            vec![
-                first.clone() * cos.clone() - second.clone() * sin.clone(),
-                second * cos + first * sin,
-            ],
+            vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin],
             3,
         )
     }
@@ -53,7 +51,5 @@ impl Rotary {
 /// `θ^(−2i / dim)` for `i` below `dim / 2`, in f32.
 #[must_use]
 pub fn inverse_frequencies(dim: usize, theta: f64) -> Vec<f32> {
-    (0..dim / 2)
-        .map(|index| 1.0 / (theta as f32).powf((2 * index) as f32 / dim as f32))
-        .collect()
+    (0..dim / 2).map(|index| 1.0 / (theta as f32).powf((2 * index) as f32 / dim as f32)).collect()
 }

@@ -32,10 +32,7 @@ impl Held {
         if tokenizer.is_byte_level() {
             Self::Bytes(Vec::new())
         } else {
-            Self::Window {
-                ids: Vec::new(),
-                read: 0,
-            }
+            Self::Window { ids: Vec::new(), read: 0 }
         }
     }
 }
@@ -85,19 +82,15 @@ impl Detokenizer {
         match mem::replace(&mut self.held, Held::nothing(&self.tokenizer)) {
             Held::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             // Ids that do not decode have been reported by `push`.
-            Held::Window { ids, read } => unread_text(&self.tokenizer, &ids, read)
-                .map(|(text, _)| text)
-                .unwrap_or_default(),
+            Held::Window { ids, read } => {
+                unread_text(&self.tokenizer, &ids, read).map(|(text, _)| text).unwrap_or_default()
+            }
         }
     }
 }
 
 /// The text of `ids[read..]` after `ids[..read]`, and whether its last character is complete.
-fn unread_text(
-    tokenizer: &Tokenizer,
-    ids: &[u32],
-    read: usize,
-) -> Result<(String, bool), PromptError> {
+fn unread_text(tokenizer: &Tokenizer, ids: &[u32], read: usize) -> Result<(String, bool), PromptError> {
     let before = tokenizer.decode(&ids[..read], true)?;
     let mut text = tokenizer.decode(ids, true)?;
     let is_complete = !text.ends_with(char::REPLACEMENT_CHARACTER);
@@ -185,28 +178,20 @@ mod tests {
 
     fn pieces(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
         let mut detokenizer = Detokenizer::new(tokenizer.clone());
-        let mut pieces: Vec<String> = ids
-            .iter()
-            .map(|id| detokenizer.push(*id).unwrap())
-            .collect();
+        let mut pieces: Vec<String> = ids.iter().map(|id| detokenizer.push(*id).unwrap()).collect();
         pieces.push(detokenizer.finish());
         pieces
     }
 
     fn id_of_byte(tokenizer: &Tokenizer, byte: u8) -> u32 {
-        let letter = (0..0x200)
-            .filter_map(char::from_u32)
-            .find(|letter| byte_of(*letter) == Some(byte))
-            .unwrap();
+        let letter =
+            (0..0x200).filter_map(char::from_u32).find(|letter| byte_of(*letter) == Some(byte)).unwrap();
         tokenizer.token_id(&letter.to_string()).unwrap()
     }
 
     #[test]
     fn every_byte_has_one_letter() {
-        let mut bytes: Vec<u8> = (0..0x1_0000)
-            .filter_map(char::from_u32)
-            .filter_map(byte_of)
-            .collect();
+        let mut bytes: Vec<u8> = (0..0x1_0000).filter_map(char::from_u32).filter_map(byte_of).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
         assert_eq!(byte_of('Ġ'), Some(b' '));
@@ -216,33 +201,19 @@ mod tests {
     #[test]
     fn a_character_waits_for_its_last_byte() {
         let tokenizer = tokenizer(&byte_level_json());
-        let ids: Vec<u32> = "a🐦"
-            .bytes()
-            .map(|byte| id_of_byte(&tokenizer, byte))
-            .collect();
+        let ids: Vec<u32> = "a🐦".bytes().map(|byte| id_of_byte(&tokenizer, byte)).collect();
         assert_eq!(pieces(&tokenizer, &ids), ["a", "", "", "", "🐦", ""]);
         assert_eq!(
             pieces(&tokenizer, &ids[..4]),
-            [
-                "a",
-                "",
-                "",
-                "",
-                char::REPLACEMENT_CHARACTER.to_string().as_str()
-            ]
+            ["a", "", "", "", char::REPLACEMENT_CHARACTER.to_string().as_str()]
         );
     }
 
     #[test]
     fn a_character_that_breaks_off_is_replaced_as_soon_as_that_is_certain() {
         let tokenizer = tokenizer(&byte_level_json());
-        let ids: Vec<u32> = [0xf0, 0x9f, b'a', 0xff]
-            .map(|byte| id_of_byte(&tokenizer, byte))
-            .to_vec();
-        assert_eq!(
-            pieces(&tokenizer, &ids),
-            ["", "", "\u{fffd}a", "\u{fffd}", ""]
-        );
+        let ids: Vec<u32> = [0xf0, 0x9f, b'a', 0xff].map(|byte| id_of_byte(&tokenizer, byte)).to_vec();
+        assert_eq!(pieces(&tokenizer, &ids), ["", "", "\u{fffd}a", "\u{fffd}", ""]);
     }
 
     #[test]
@@ -250,10 +221,7 @@ mod tests {
         let tokenizer = tokenizer(&byte_level_json());
         let end = tokenizer.token_id("<|im_end|>").unwrap();
         let [first, second] = [0xc3, 0xa9].map(|byte| id_of_byte(&tokenizer, byte));
-        assert_eq!(
-            pieces(&tokenizer, &[first, end, second, end, 99_999]),
-            ["", "", "é", "", "", ""]
-        );
+        assert_eq!(pieces(&tokenizer, &[first, end, second, end, 99_999]), ["", "", "é", "", "", ""]);
     }
 
     #[test]
@@ -276,11 +244,8 @@ mod tests {
 
     /// A tokenizer that only ever decodes: these tokens, and this decoder.
     fn decoding(tokens: &[&str], decoder: &Value) -> Tokenizer {
-        let vocab: serde_json::Map<String, Value> = tokens
-            .iter()
-            .enumerate()
-            .map(|(id, token)| ((*token).to_owned(), json!(id)))
-            .collect();
+        let vocab: serde_json::Map<String, Value> =
+            tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), json!(id))).collect();
         tokenizer(&json!({
             "version": "1.0", "truncation": null, "padding": null,
             "added_tokens": [{
@@ -299,8 +264,8 @@ mod tests {
     fn llama() -> Tokenizer {
         decoding(
             &[
-                "</s>", "▁", "▁the", "bird", "▁▁", "<0xF0>", "<0x9F>", "<0x90>", "<0xA6>",
-                "<0x41>", "é", "\u{fffd}",
+                "</s>", "▁", "▁the", "bird", "▁▁", "<0xF0>", "<0x9F>", "<0x90>", "<0xA6>", "<0x41>", "é",
+                "\u{fffd}",
             ],
             &json!({"type": "Sequence", "decoders": [
                 {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
@@ -339,13 +304,9 @@ mod tests {
     }
 
     static BYTE_LEVEL: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(&byte_level_json()));
-    static LETTERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
-        (0..=255)
-            .map(|byte| id_of_byte(&BYTE_LEVEL, byte))
-            .collect()
-    });
-    static OTHERS: LazyLock<[Tokenizer; 4]> =
-        LazyLock::new(|| [llama(), metaspace(), word_piece(), words()]);
+    static LETTERS: LazyLock<Vec<u32>> =
+        LazyLock::new(|| (0..=255).map(|byte| id_of_byte(&BYTE_LEVEL, byte)).collect());
+    static OTHERS: LazyLock<[Tokenizer; 4]> = LazyLock::new(|| [llama(), metaspace(), word_piece(), words()]);
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]

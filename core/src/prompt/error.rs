@@ -117,10 +117,7 @@ impl PromptError {
             Self::TemplateClock { .. } => {
                 "no clock is read here; write the date into the system message and take strftime_now out of the template"
             }
-            Self::PlaceholderCount {
-                placeholders,
-                images,
-            } => {
+            Self::PlaceholderCount { placeholders, images } => {
                 if placeholders > images {
                     "there are more image placeholders than images; give the missing images, and keep the image token out of the text parts"
                 } else {

@@ -58,9 +58,7 @@ impl Part {
 
     /// An image part that says where its image is.
     pub fn image(image: impl Into<String>) -> Self {
-        Self::Image {
-            image: Some(image.into()),
-        }
+        Self::Image { image: Some(image.into()) }
     }
 
     /// An image part whose image travels beside the messages.
@@ -110,18 +108,12 @@ pub struct Message {
 impl Message {
     /// A plain text by `role`.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self {
-            role,
-            content: Content::Text(text.into()),
-        }
+        Self { role, content: Content::Text(text.into()) }
     }
 
     /// A question of images and texts.
     pub fn user(parts: impl IntoIterator<Item = Part>) -> Self {
-        Self {
-            role: Role::User,
-            content: Content::Parts(parts.into_iter().collect()),
-        }
+        Self { role: Role::User, content: Content::Parts(parts.into_iter().collect()) }
     }
 
     /// The pieces of the message; a plain string has none.
@@ -148,11 +140,7 @@ pub fn images(messages: &[Message]) -> impl Iterator<Item = &str> {
 
 /// How many image parts a conversation has, named or unnamed.
 pub fn image_count(messages: &[Message]) -> usize {
-    messages
-        .iter()
-        .flat_map(Message::parts)
-        .filter(|part| matches!(part, Part::Image { .. }))
-        .count()
+    messages.iter().flat_map(Message::parts).filter(|part| matches!(part, Part::Image { .. })).count()
 }
 
 /// Reads a conversation from JSON: a list of messages, or an object with the list under `messages`.
@@ -161,9 +149,8 @@ pub fn image_count(messages: &[Message]) -> usize {
 /// is there), or says nothing; `{"type": "image_url", "image_url": {"url": …}}` means the same.
 /// Keys that are not named here are passed over.
 pub fn parse_messages(json: &str) -> Result<Vec<Message>, PromptError> {
-    let value: Value = serde_json::from_str(json).map_err(|error| PromptError::MessagesSyntax {
-        reason: error.to_string(),
-    })?;
+    let value: Value = serde_json::from_str(json)
+        .map_err(|error| PromptError::MessagesSyntax { reason: error.to_string() })?;
     messages_from_value(&value)
 }
 
@@ -182,10 +169,7 @@ pub fn messages_from_value(value: &Value) -> Result<Vec<Message>, PromptError> {
     if list.is_empty() {
         return Err(shape("messages", "at least one message", describe(value)));
     }
-    list.iter()
-        .enumerate()
-        .map(|(index, value)| message(index, value))
-        .collect()
+    list.iter().enumerate().map(|(index, value)| message(index, value)).collect()
 }
 
 fn message(index: usize, value: &Value) -> Result<Message, PromptError> {
@@ -196,10 +180,7 @@ fn message(index: usize, value: &Value) -> Result<Message, PromptError> {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         other => {
-            return Err(PromptError::UnknownRole {
-                message: index,
-                found: other.to_owned(),
-            });
+            return Err(PromptError::UnknownRole { message: index, found: other.to_owned() });
         }
     };
     let content = match object.get("content") {
@@ -228,36 +209,19 @@ fn part(message: usize, number: usize, value: &Value) -> Result<Part, PromptErro
     match string(object, &at, "type")? {
         "text" => Ok(Part::text(string(object, &at, "text")?)),
         "image" => {
-            let key = ["image", "url", "path"]
-                .into_iter()
-                .find(|key| object.contains_key(*key));
+            let key = ["image", "url", "path"].into_iter().find(|key| object.contains_key(*key));
             match key {
                 Some(key) => Ok(Part::image(string(object, &at, key)?)),
                 None => Ok(Part::unnamed_image()),
             }
         }
         "image_url" => match object.get("image_url") {
-            Some(Value::Object(inner)) => Ok(Part::image(string(
-                inner,
-                &format!("{at}.image_url"),
-                "url",
-            )?)),
+            Some(Value::Object(inner)) => Ok(Part::image(string(inner, &format!("{at}.image_url"), "url")?)),
             Some(Value::String(url)) => Ok(Part::image(url)),
-            other => Err(shape(
-                format!("{at}.image_url"),
-                "an object with \"url\"",
-                describe_option(other),
-            )),
+            other => Err(shape(format!("{at}.image_url"), "an object with \"url\"", describe_option(other))),
         },
-        "video" | "video_url" => Err(PromptError::VideoPart {
-            message,
-            part: number,
-        }),
-        other => Err(shape(
-            format!("{at}.type"),
-            "text, image or image_url",
-            format!("{other:?}"),
-        )),
+        "video" | "video_url" => Err(PromptError::VideoPart { message, part: number }),
+        other => Err(shape(format!("{at}.type"), "text, image or image_url", format!("{other:?}"))),
     }
 }
 
@@ -266,28 +230,18 @@ fn object<'a>(
     expected: &'static str,
     value: &'a Value,
 ) -> Result<&'a Map<String, Value>, PromptError> {
-    value
-        .as_object()
-        .ok_or_else(|| shape(at, expected, describe(value)))
+    value.as_object().ok_or_else(|| shape(at, expected, describe(value)))
 }
 
 fn string<'a>(object: &'a Map<String, Value>, at: &str, key: &str) -> Result<&'a str, PromptError> {
     match object.get(key) {
         Some(Value::String(text)) => Ok(text),
-        other => Err(shape(
-            format!("{at}.{key}"),
-            "a string",
-            describe_option(other),
-        )),
+        other => Err(shape(format!("{at}.{key}"), "a string", describe_option(other))),
     }
 }
 
 fn shape(at: impl Into<String>, expected: &'static str, found: String) -> PromptError {
-    PromptError::MessagesShape {
-        at: at.into(),
-        expected,
-        found,
-    }
+    PromptError::MessagesShape { at: at.into(), expected, found }
 }
 
 fn describe_option(value: Option<&Value>) -> String {
@@ -349,10 +303,7 @@ mod tests {
                 Part::text("Which bird?"),
             ])
         );
-        assert_eq!(
-            images(&messages).collect::<Vec<_>>(),
-            ["a.jpg", "https://b", "c.png", "data:d"]
-        );
+        assert_eq!(images(&messages).collect::<Vec<_>>(), ["a.jpg", "https://b", "c.png", "data:d"]);
         assert_eq!(image_count(&messages), 5);
     }
 
@@ -383,22 +334,13 @@ mod tests {
                 r#"{"prompt": "hi"}"#,
                 "the conversation: expected a list of messages, or an object with a list under \"messages\", found an object with prompt",
             ),
-            (
-                r#"{"messages": "hi"}"#,
-                "messages: expected a list of messages, found the string \"hi\"",
-            ),
-            (
-                "[]",
-                "messages: expected at least one message, found an empty list",
-            ),
+            (r#"{"messages": "hi"}"#, "messages: expected a list of messages, found the string \"hi\""),
+            ("[]", "messages: expected at least one message, found an empty list"),
             (
                 r#"["hi"]"#,
                 "messages[0]: expected an object with \"role\" and \"content\", found the string \"hi\"",
             ),
-            (
-                r#"[{"content": "hi"}]"#,
-                "messages[0].role: expected a string, found nothing",
-            ),
+            (r#"[{"content": "hi"}]"#, "messages[0].role: expected a string, found nothing"),
             (
                 r#"[{"role": "user", "content": "hi"}, {"role": "tool", "content": "hi"}]"#,
                 "messages[1].role: expected system, user or assistant, found \"tool\"",

@@ -16,12 +16,11 @@ mod placeholders;
 pub mod question;
 mod template;
 mod tokenizer;
+mod tokenizer_file;
 
 pub use detokenizer::Detokenizer;
 pub use error::PromptError;
-pub use messages::{
-    Content, Message, Part, Role, image_count, images, messages_from_value, parse_messages,
-};
+pub use messages::{Content, Message, Part, Role, image_count, images, messages_from_value, parse_messages};
 pub use placeholders::expand_placeholders;
 pub use template::{ChatTemplate, RenderOptions};
 pub use tokenizer::Tokenizer;

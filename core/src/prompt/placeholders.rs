@@ -19,10 +19,7 @@ pub fn expand_placeholders(
     }
     let placeholders = text.matches(image_token).count();
     if placeholders != merged_counts.len() {
-        return Err(PromptError::PlaceholderCount {
-            placeholders,
-            images: merged_counts.len(),
-        });
+        return Err(PromptError::PlaceholderCount { placeholders, images: merged_counts.len() });
     }
     let merged: usize = merged_counts.iter().sum();
     let mut expanded = String::with_capacity(text.len() + merged * image_token.len());
@@ -56,24 +53,11 @@ mod tests {
     #[test]
     fn refuses_more_placeholders_than_images_and_fewer() {
         let more = expand_placeholders("<|image_pad|><|image_pad|>", IMAGE, &[4]).unwrap_err();
-        assert_eq!(
-            more.to_string(),
-            "the text has 2 image placeholders, but 1 images were given"
-        );
+        assert_eq!(more.to_string(), "the text has 2 image placeholders, but 1 images were given");
         assert!(more.hint().contains("more image placeholders than images"));
         let fewer = expand_placeholders("none", IMAGE, &[4, 4]).unwrap_err();
-        assert_eq!(
-            fewer.to_string(),
-            "the text has 0 image placeholders, but 2 images were given"
-        );
-        assert!(
-            fewer
-                .hint()
-                .contains("fewer image placeholders than images")
-        );
-        assert_eq!(
-            expand_placeholders("a", "", &[]).unwrap_err(),
-            PromptError::EmptyImageToken
-        );
+        assert_eq!(fewer.to_string(), "the text has 0 image placeholders, but 2 images were given");
+        assert!(fewer.hint().contains("fewer image placeholders than images"));
+        assert_eq!(expand_placeholders("a", "", &[]).unwrap_err(), PromptError::EmptyImageToken);
     }
 }

@@ -37,3 +37,19 @@ pub fn ask(photo: &str, question: &str, candidates: &[String]) -> Vec<Message> {
     let text = question_text(question, candidates, Some(INSTRUCTION));
     vec![Message::user([Part::image(photo), Part::text(text)])]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_is_spelled_in_one_way() {
+        let options = ["A320", "E-190"].map(str::to_owned);
+        assert_eq!(options_line(&options), "Options: A320, E-190.");
+        assert_eq!(question_text("Which?", &[], None), "Which?");
+        assert_eq!(
+            question_text("Which?", &options, Some("Think.")),
+            "Which?\nOptions: A320, E-190.\nThink."
+        );
+    }
+}

@@ -29,10 +29,7 @@ pub struct RenderOptions {
 impl Default for RenderOptions {
     /// A question that waits for its answer, with images that are not numbered.
     fn default() -> Self {
-        Self {
-            add_generation_prompt: true,
-            add_vision_id: false,
-        }
+        Self { add_generation_prompt: true, add_vision_id: false }
     }
 }
 
@@ -48,17 +45,11 @@ impl ChatTemplate {
     /// Parses the Jinja source, as it stands under `chat_template` in the checkpoint.
     pub fn new(source: String) -> Result<Self, PromptError> {
         let environment = environment();
-        environment
-            .template_from_str(&source)
-            .map_err(|error| PromptError::TemplateSyntax {
-                line: error.line().unwrap_or(1),
-                reason: reason(&error),
-            })?;
-        Ok(Self {
-            source,
-            environment,
-            special_tokens: BTreeMap::new(),
-        })
+        environment.template_from_str(&source).map_err(|error| PromptError::TemplateSyntax {
+            line: error.line().unwrap_or(1),
+            reason: reason(&error),
+        })?;
+        Ok(Self { source, environment, special_tokens: BTreeMap::new() })
     }
 
     /// Lets the template see special tokens by name: `("bos_token", "<s>")`.
@@ -66,11 +57,7 @@ impl ChatTemplate {
         mut self,
         tokens: impl IntoIterator<Item = (Name, Token)>,
     ) -> Self {
-        self.special_tokens.extend(
-            tokens
-                .into_iter()
-                .map(|(name, token)| (name.into(), token.into())),
-        );
+        self.special_tokens.extend(tokens.into_iter().map(|(name, token)| (name.into(), token.into())));
         self
     }
 
@@ -80,11 +67,7 @@ impl ChatTemplate {
     }
 
     /// Writes the messages down as the model was trained to read them.
-    pub fn render(
-        &self,
-        messages: &[Message],
-        options: &RenderOptions,
-    ) -> Result<String, PromptError> {
+    pub fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, PromptError> {
         let nothing = Value::from(());
         self.environment
             .template_from_str(&self.source)
@@ -126,23 +109,15 @@ enum Stop {
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
-    Err(stop(Stop::Refusal {
-        message: message.to_string(),
-    }))
+    Err(stop(Stop::Refusal { message: message.to_string() }))
 }
 
 fn strftime_now(format: &Value) -> Result<Value, Error> {
-    Err(stop(Stop::Clock {
-        format: format.to_string(),
-    }))
+    Err(stop(Stop::Clock { format: format.to_string() }))
 }
 
 fn stop(stop: Stop) -> Error {
-    Error::new(
-        ErrorKind::InvalidOperation,
-        "the template ended the rendering",
-    )
-    .with_source(stop)
+    Error::new(ErrorKind::InvalidOperation, "the template ended the rendering").with_source(stop)
 }
 
 fn render_error(error: &Error) -> PromptError {
@@ -150,28 +125,19 @@ fn render_error(error: &Error) -> PromptError {
     while let Some(source) = cause {
         match source.downcast_ref::<Stop>() {
             Some(Stop::Refusal { message }) => {
-                return PromptError::TemplateRefusal {
-                    message: message.clone(),
-                };
+                return PromptError::TemplateRefusal { message: message.clone() };
             }
             Some(Stop::Clock { format }) => {
-                return PromptError::TemplateClock {
-                    format: format.clone(),
-                };
+                return PromptError::TemplateClock { format: format.clone() };
             }
             None => cause = source.source(),
         }
     }
-    PromptError::TemplateRender {
-        line: error.line().unwrap_or(1),
-        reason: reason(error),
-    }
+    PromptError::TemplateRender { line: error.line().unwrap_or(1), reason: reason(error) }
 }
 
 fn reason(error: &Error) -> String {
-    error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned)
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
 /// `json.dumps(value, ensure_ascii=False, …)`: nothing is escaped for HTML, and a space stands
@@ -182,16 +148,10 @@ fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let ensure_ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     if ensure_ascii == Some(true) {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "tojson(ensure_ascii=true) is not supported",
-        ));
+        return Err(Error::new(ErrorKind::InvalidOperation, "tojson(ensure_ascii=true) is not supported"));
     }
     if value.kind() == ValueKind::Undefined {
-        return Err(Error::new(
-            ErrorKind::UndefinedError,
-            "tojson of an undefined value",
-        ));
+        return Err(Error::new(ErrorKind::UndefinedError, "tojson of an undefined value"));
     }
     let mut json = serde_json::to_value(value).map_err(not_json)?;
     if sort_keys == Some(true) {
@@ -208,40 +168,23 @@ fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
 
 fn write_json(json: &serde_json::Value, formatter: impl Formatter) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    json.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))
-        .map_err(not_json)?;
+    json.serialize(&mut Serializer::with_formatter(&mut bytes, formatter)).map_err(not_json)?;
     String::from_utf8(bytes).map_err(not_json)
 }
 
 fn not_json(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(
-        ErrorKind::BadSerialization,
-        "tojson of a value that JSON cannot hold",
-    )
-    .with_source(error)
+    Error::new(ErrorKind::BadSerialization, "tojson of a value that JSON cannot hold").with_source(error)
 }
 
 /// The separators of Python's `json.dumps`: `", "` and `": "`.
 struct SpacedFormatter(CompactFormatter);
 
 impl Formatter for SpacedFormatter {
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.begin_array_value(writer, first)
     }
 
@@ -304,25 +247,17 @@ mod tests {
 ";
 
     fn render(source: &str, messages: &[Message], options: &RenderOptions) -> String {
-        ChatTemplate::new(source.to_owned())
-            .unwrap()
-            .render(messages, options)
-            .unwrap()
+        ChatTemplate::new(source.to_owned()).unwrap().render(messages, options).unwrap()
     }
 
     fn render_hello(source: &str) -> Result<String, PromptError> {
-        ChatTemplate::new(source.to_owned())?.render(
-            &[Message::text(Role::User, "hello")],
-            &RenderOptions::default(),
-        )
+        ChatTemplate::new(source.to_owned())?
+            .render(&[Message::text(Role::User, "hello")], &RenderOptions::default())
     }
 
     #[test]
     fn a_picture_and_a_question() {
-        let messages = [Message::user([
-            Part::image("bird.jpg"),
-            Part::text("Which <bird> & 'why'?"),
-        ])];
+        let messages = [Message::user([Part::image("bird.jpg"), Part::text("Which <bird> & 'why'?")])];
         let rendered = render(VISION, &messages, &RenderOptions::default());
         assert_eq!(
             rendered,
@@ -345,10 +280,7 @@ mod tests {
             Message::text(Role::Assistant, "No."),
             Message::user([Part::text("And "), Part::image("c")]),
         ];
-        let options = RenderOptions {
-            add_generation_prompt: false,
-            add_vision_id: true,
-        };
+        let options = RenderOptions { add_generation_prompt: false, add_vision_id: true };
         assert_eq!(
             render(VISION, &messages, &options),
             "<|im_start|>system\nBe exact.<|im_end|>\n\
@@ -372,10 +304,7 @@ mod tests {
             Message::text(Role::User, "hi"),
             Message::text(Role::Assistant, "Hello."),
         ];
-        let options = RenderOptions {
-            add_generation_prompt: false,
-            add_vision_id: false,
-        };
+        let options = RenderOptions { add_generation_prompt: false, add_vision_id: false };
         assert_eq!(
             render(TEXT, &conversation, &options),
             "<|im_start|>system\nBe exact.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n\
@@ -387,11 +316,7 @@ mod tests {
     fn the_text_of_a_message_is_never_read_as_a_template() {
         let messages = [Message::text(Role::User, "{{ messages }} {% raw %}")];
         assert_eq!(
-            render(
-                "{{ messages[0].content }}",
-                &messages,
-                &RenderOptions::default()
-            ),
+            render("{{ messages[0].content }}", &messages, &RenderOptions::default()),
             "{{ messages }} {% raw %}"
         );
     }
@@ -420,19 +345,13 @@ mod tests {
         let template = ChatTemplate::new("{{ bos_token }}{{ eos_token }}".to_owned())
             .unwrap()
             .with_special_tokens([("bos_token", "<s>")]);
-        assert_eq!(
-            template.render(&[], &RenderOptions::default()).unwrap(),
-            "<s>"
-        );
+        assert_eq!(template.render(&[], &RenderOptions::default()).unwrap(), "<s>");
     }
 
     #[test]
     fn json_is_spelled_as_python_spells_it() {
         let cases = [
-            (
-                "{{ messages | tojson }}",
-                r#"[{"role": "user", "content": "hello"}]"#,
-            ),
+            ("{{ messages | tojson }}", r#"[{"role": "user", "content": "hello"}]"#),
             (
                 "{{ {'b': [1, 'é<&>\\'', true], 'a': none} | tojson }}",
                 r#"{"b": [1, "é<&>'", true], "a": null}"#,
@@ -441,10 +360,7 @@ mod tests {
                 "{{ {'b': [], 'a': {}} | tojson(sort_keys=true, ensure_ascii=false) }}",
                 r#"{"a": {}, "b": []}"#,
             ),
-            (
-                "{{ {'a': [1, 2]} | tojson(indent=2) }}",
-                "{\n  \"a\": [\n    1,\n    2\n  ]\n}",
-            ),
+            ("{{ {'a': [1, 2]} | tojson(indent=2) }}", "{\n  \"a\": [\n    1,\n    2\n  ]\n}"),
         ];
         for (source, expected) in cases {
             assert_eq!(render_hello(source).unwrap(), expected, "{source}");
@@ -456,9 +372,7 @@ mod tests {
         let source = "{% macro check() %}{{ raise_exception('roles must ' ~ 'alternate') }}{% endmacro %}\n{{ check() }}";
         assert_eq!(
             render_hello(source).unwrap_err(),
-            PromptError::TemplateRefusal {
-                message: "roles must alternate".to_owned()
-            }
+            PromptError::TemplateRefusal { message: "roles must alternate".to_owned() }
         );
     }
 
@@ -466,9 +380,7 @@ mod tests {
     fn a_template_cannot_ask_for_the_time() {
         assert_eq!(
             render_hello("{{ strftime_now('%d %b %Y') }}").unwrap_err(),
-            PromptError::TemplateClock {
-                format: "%d %b %Y".to_owned()
-            }
+            PromptError::TemplateClock { format: "%d %b %Y".to_owned() }
         );
     }
 

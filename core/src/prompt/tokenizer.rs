@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 
 use tokenizers::{DecoderWrapper, Tokenizer as FastTokenizer};
 
-use super::PromptError;
+use super::{PromptError, tokenizer_file};
 
 /// The tokenizer of a checkpoint; a clone shares the vocabulary.
 #[derive(Clone)]
@@ -37,9 +37,8 @@ impl Tokenizer {
     /// Truncation and padding that the file may ask for are dropped, as transformers drops them:
     /// a prompt is encoded whole.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PromptError> {
-        let file_error = |error: tokenizers::Error| PromptError::TokenizerFile {
-            reason: error.to_string(),
-        };
+        let file_error = |error: tokenizers::Error| PromptError::TokenizerFile { reason: error.to_string() };
+        tokenizer_file::check(bytes)?;
         let mut fast = FastTokenizer::from_bytes(bytes).map_err(file_error)?;
         fast.with_truncation(None).map_err(file_error)?;
         fast.with_padding(None);
@@ -67,9 +66,7 @@ impl Tokenizer {
             .fast
             .encode_fast(text, false)
             .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| PromptError::Encode {
-                reason: error.to_string(),
-            })
+            .map_err(|error| PromptError::Encode { reason: error.to_string() })
     }
 
     /// The text of the ids, without special tokens if `skip_special`.
@@ -80,9 +77,7 @@ impl Tokenizer {
         self.shared
             .fast
             .decode(ids, skip_special)
-            .map_err(|error| PromptError::Decode {
-                reason: error.to_string(),
-            })
+            .map_err(|error| PromptError::Decode { reason: error.to_string() })
     }
 
     /// The id of a token as the vocabulary spells it, added tokens included.
@@ -109,8 +104,7 @@ impl Tokenizer {
     /// for ids that are no token.
     pub(super) fn shown_token(&self, id: u32) -> Option<String> {
         let fast = &self.shared.fast;
-        fast.id_to_token(id)
-            .filter(|token| !fast.get_added_vocabulary().is_special_token(token))
+        fast.id_to_token(id).filter(|token| !fast.get_added_vocabulary().is_special_token(token))
     }
 }
 
@@ -137,20 +131,11 @@ pub(super) mod tests {
 
     /// A small tokenizer of the Qwen kind: all bytes, a few merges, special and other added tokens.
     pub fn byte_level_json() -> Value {
-        let alphabet: Vec<char> = (0..0x200)
-            .filter_map(char::from_u32)
-            .filter(|letter| byte_of(*letter).is_some())
-            .collect();
+        let alphabet: Vec<char> =
+            (0..0x200).filter_map(char::from_u32).filter(|letter| byte_of(*letter).is_some()).collect();
         assert_eq!(alphabet.len(), 256);
-        let merges = [
-            ("l", "l"),
-            ("ll", "o"),
-            ("h", "e"),
-            ("he", "llo"),
-            ("Ġ", "hello"),
-            ("Ã", "©"),
-            ("ð", "Ł"),
-        ];
+        let merges =
+            [("l", "l"), ("ll", "o"), ("h", "e"), ("he", "llo"), ("Ġ", "hello"), ("Ã", "©"), ("ð", "Ł")];
         let mut vocab: Vec<String> = alphabet.iter().map(char::to_string).collect();
         vocab.extend(merges.iter().map(|(left, right)| format!("{left}{right}")));
         let added: Vec<Value> = [
@@ -169,11 +154,8 @@ pub(super) mod tests {
             })
         })
         .collect();
-        let vocab: serde_json::Map<String, Value> = vocab
-            .into_iter()
-            .enumerate()
-            .map(|(id, token)| (token, json!(id)))
-            .collect();
+        let vocab: serde_json::Map<String, Value> =
+            vocab.into_iter().enumerate().map(|(id, token)| (token, json!(id))).collect();
         json!({
             "version": "1.0",
             "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
@@ -204,16 +186,8 @@ pub(super) mod tests {
         let tokenizer = tokenizer(&byte_level_json());
         let id = |token| tokenizer.token_id(token).unwrap();
         assert_eq!(
-            tokenizer
-                .encode("<|im_start|>hello hello\u{e9}<|im_end|>")
-                .unwrap(),
-            [
-                id("<|im_start|>"),
-                id("hello"),
-                id("Ġhello"),
-                id("Ã©"),
-                id("<|im_end|>")
-            ]
+            tokenizer.encode("<|im_start|>hello hello\u{e9}<|im_end|>").unwrap(),
+            [id("<|im_start|>"), id("hello"), id("Ġhello"), id("Ã©"), id("<|im_end|>")]
         );
         assert_eq!(tokenizer.special_ids(), [263, 264, 265]);
         assert_eq!(tokenizer.vocab_size(), 268);
@@ -230,10 +204,7 @@ pub(super) mod tests {
     #[test]
     fn text_is_composed_before_it_is_encoded() {
         let tokenizer = tokenizer(&byte_level_json());
-        assert_eq!(
-            tokenizer.encode("e\u{301}").unwrap(),
-            tokenizer.encode("\u{e9}").unwrap()
-        );
+        assert_eq!(tokenizer.encode("e\u{301}").unwrap(), tokenizer.encode("\u{e9}").unwrap());
     }
 
     #[test]
@@ -241,10 +212,7 @@ pub(super) mod tests {
         let tokenizer = tokenizer(&byte_level_json());
         let ids = tokenizer.encode("<|im_start|>hello<|im_end|>").unwrap();
         assert_eq!(tokenizer.decode(&ids, true).unwrap(), "hello");
-        assert_eq!(
-            tokenizer.decode(&ids, false).unwrap(),
-            "<|im_start|>hello<|im_end|>"
-        );
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), "<|im_start|>hello<|im_end|>");
         assert_eq!(tokenizer.decode(&[9_999, ids[1]], true).unwrap(), "hello");
     }
 
@@ -254,26 +222,14 @@ pub(super) mod tests {
     fn the_pattern_of_qwen_cuts_as_it_does_in_python() {
         let cases: &[(&str, &[&str])] = &[
             ("Hello  world", &["Hello", " ", " world"]),
-            (
-                "I'LL we'Ve x'\u{17f}t",
-                &["I", "'LL", " we", "'Ve", " x", "'\u{17f}", "t"],
-            ),
-            (
-                "2024 a1b22",
-                &["2", "0", "2", "4", " a", "1", "b", "2", "2"],
-            ),
+            ("I'LL we'Ve x'\u{17f}t", &["I", "'LL", " we", "'Ve", " x", "'\u{17f}", "t"]),
+            ("2024 a1b22", &["2", "0", "2", "4", " a", "1", "b", "2", "2"]),
             ("a\n\n  b\r\n", &["a", "\n\n", " ", " b", "\r\n"]),
             ("end.  \n \t", &["end", ".", "  \n", " \t"]),
             (" ?!\n\nx", &[" ?!\n\n", "x"]),
-            (
-                "\u{3000}鳥は\u{a0}\u{a0}x",
-                &["\u{3000}鳥は", "\u{a0}", "\u{a0}x"],
-            ),
+            ("\u{3000}鳥は\u{a0}\u{a0}x", &["\u{3000}鳥は", "\u{a0}", "\u{a0}x"]),
             ("½Ⅷ٣", &["½", "Ⅷ", "٣"]),
-            (
-                "<think>\nok</think>",
-                &["<think", ">\n", "ok", "</", "think", ">"],
-            ),
+            ("<think>\nok</think>", &["<think", ">\n", "ok", "</", "think", ">"]),
             ("e\u{301}🐦\u{200d}⬛", &["e", "\u{301}🐦\u{200d}⬛"]),
         ];
         let tokenizer = tokenizer(&byte_level_json());
@@ -298,5 +254,35 @@ pub(super) mod tests {
         let error = Tokenizer::from_bytes(b"{}").unwrap_err();
         assert!(matches!(error, PromptError::TokenizerFile { .. }));
         assert!(error.to_string().starts_with("not a tokenizer.json: "));
+    }
+
+    #[test]
+    fn no_beginning_of_a_file_passes_for_the_whole() {
+        let mut json = byte_level_json();
+        // The interesting parts alone, to keep the number of beginnings small.
+        json["model"]["vocab"] = json!({"a": 0});
+        json["model"]["merges"] = json!([]);
+        let whole = json.to_string();
+        assert!(Tokenizer::from_bytes(whole.as_bytes()).is_ok());
+        for length in (0..whole.len()).filter(|length| whole.is_char_boundary(*length)) {
+            let error = Tokenizer::from_bytes(&whole.as_bytes()[..length]).unwrap_err();
+            assert!(matches!(error, PromptError::TokenizerFile { .. }), "{length}: {error}");
+        }
+    }
+
+    #[test]
+    fn strange_decoders_and_normalizers_are_refused() {
+        for (part, strange) in [
+            ("decoder", json!(3)),
+            ("decoder", json!({"type": "Unheard"})),
+            ("decoder", json!({"type": "ByteLevel", "add_prefix_space": "yes"})),
+            ("normalizer", json!({"type": "Unheard"})),
+            ("normalizer", json!({"type": "Precompiled", "precompiled_charsmap": 3})),
+        ] {
+            let mut json = byte_level_json();
+            json[part] = strange;
+            let error = Tokenizer::from_bytes(json.to_string().as_bytes()).unwrap_err();
+            assert!(matches!(error, PromptError::TokenizerFile { .. }), "{json}: {error}");
+        }
     }
 }

@@ -117,9 +117,7 @@ impl ReasoningStream {
         let (thinking, answer) = match self.place {
             Place::Answering | Place::Trailing => (self.thinking + &self.remark, self.answer),
             Place::Between | Place::Remark => (self.thinking, self.remark),
-            Place::Prologue | Place::Thinking if self.has_think_open => {
-                (self.thinking, String::new())
-            }
+            Place::Prologue | Place::Thinking if self.has_think_open => (self.thinking, String::new()),
             Place::Prologue | Place::Thinking => (String::new(), self.thinking),
         };
         let transcript = Transcript {
@@ -170,11 +168,7 @@ impl ReasoningStream {
     }
 
     /// The text before the next tag that means something here, the tag, and its length as written.
-    fn until_tag<'text>(
-        &self,
-        rest: &'text str,
-        is_end: bool,
-    ) -> (&'text str, Option<&'static str>, usize) {
+    fn until_tag<'text>(&self, rest: &'text str, is_end: bool) -> (&'text str, Option<&'static str>, usize) {
         for (index, _) in rest.match_indices('<') {
             match beginning(&rest[index..], self.place.tags()) {
                 Beginning::Tag { tag, length } => return (&rest[..index], Some(tag), length),
@@ -205,13 +199,9 @@ impl ReasoningStream {
             (Place::Answering, Some(ReasoningEvent::Answering { text: last })) => {
                 last.push_str(text);
             }
-            (Place::Answering, _) => events.push(ReasoningEvent::Answering {
-                text: text.to_owned(),
-            }),
+            (Place::Answering, _) => events.push(ReasoningEvent::Answering { text: text.to_owned() }),
             (_, Some(ReasoningEvent::Thinking { text: last })) => last.push_str(text),
-            _ => events.push(ReasoningEvent::Thinking {
-                text: text.to_owned(),
-            }),
+            _ => events.push(ReasoningEvent::Thinking { text: text.to_owned() }),
         }
     }
 }
@@ -223,21 +213,15 @@ mod tests {
     use super::*;
 
     fn thinking(text: &str) -> ReasoningEvent {
-        ReasoningEvent::Thinking {
-            text: text.to_owned(),
-        }
+        ReasoningEvent::Thinking { text: text.to_owned() }
     }
 
     fn answering(text: &str) -> ReasoningEvent {
-        ReasoningEvent::Answering {
-            text: text.to_owned(),
-        }
+        ReasoningEvent::Answering { text: text.to_owned() }
     }
 
     /// The events of these pieces, neighbours of one kind put together, and the transcript.
-    fn run<'text>(
-        pieces: impl IntoIterator<Item = &'text str>,
-    ) -> (Vec<ReasoningEvent>, Transcript) {
+    fn run<'text>(pieces: impl IntoIterator<Item = &'text str>) -> (Vec<ReasoningEvent>, Transcript) {
         let mut stream = ReasoningStream::new();
         let mut events = Vec::new();
         for piece in pieces {
@@ -280,18 +264,12 @@ mod tests {
         let mut stream = ReasoningStream::new();
         assert_eq!(stream.push("<think><thin"), [thinking("<thin")]);
         assert_eq!(stream.push("k></answer"), [thinking("k></answer")]);
-        assert_eq!(
-            stream.push("></think><answer></thin"),
-            [thinking(">"), answering("</thin")]
-        );
+        assert_eq!(stream.push("></think><answer></thin"), [thinking(">"), answering("</thin")]);
     }
 
     #[test]
     fn events_are_tagged_by_type() {
-        assert_eq!(
-            serde_json::to_string(&thinking("a")).unwrap(),
-            r#"{"type":"thinking","text":"a"}"#
-        );
+        assert_eq!(serde_json::to_string(&thinking("a")).unwrap(), r#"{"type":"thinking","text":"a"}"#);
         assert_eq!(
             serde_json::from_str::<ReasoningEvent>(r#"{"type":"answering","text":"b"}"#).unwrap(),
             answering("b")
@@ -299,26 +277,12 @@ mod tests {
     }
 
     /// text, events, thinking, answer, trailing, well formed
-    type Case<'a> = (
-        &'a str,
-        &'a [ReasoningEvent],
-        &'a str,
-        &'a str,
-        &'a str,
-        bool,
-    );
+    type Case<'a> = (&'a str, &'a [ReasoningEvent], &'a str, &'a str, &'a str, bool);
 
     #[test]
     fn every_rule_has_its_case() {
         let cases: &[Case<'_>] = &[
-            (
-                "<think>a</think>\n<answer>b</answer>",
-                &[thinking("a"), answering("b")],
-                "a",
-                "b",
-                "",
-                true,
-            ),
+            ("<think>a</think>\n<answer>b</answer>", &[thinking("a"), answering("b")], "a", "b", "", true),
             (
                 " < think >a< /think ><answer > b </ answer>\n",
                 &[thinking("a"), answering(" b ")],
@@ -328,30 +292,9 @@ mod tests {
                 true,
             ),
             ("<answer>b</answer>", &[answering("b")], "", "b", "", false),
-            (
-                "a</think><answer>b</answer>",
-                &[thinking("a"), answering("b")],
-                "a",
-                "b",
-                "",
-                false,
-            ),
-            (
-                "</think><answer>b</answer>",
-                &[answering("b")],
-                "",
-                "b",
-                "",
-                false,
-            ),
-            (
-                "<think>a<answer>b</answer>",
-                &[thinking("a"), answering("b")],
-                "a",
-                "b",
-                "",
-                false,
-            ),
+            ("a</think><answer>b</answer>", &[thinking("a"), answering("b")], "a", "b", "", false),
+            ("</think><answer>b</answer>", &[answering("b")], "", "b", "", false),
+            ("<think>a<answer>b</answer>", &[thinking("a"), answering("b")], "a", "b", "", false),
             (
                 "<think>a</think>so <answer>b</answer>",
                 &[thinking("aso "), answering("b")],
@@ -360,52 +303,17 @@ mod tests {
                 "",
                 false,
             ),
-            (
-                "<think>a</think>\n\nIt is b.",
-                &[thinking("a\n\nIt is b.")],
-                "a",
-                "It is b.",
-                "",
-                false,
-            ),
+            ("<think>a</think>\n\nIt is b.", &[thinking("a\n\nIt is b.")], "a", "It is b.", "", false),
             ("a</think> b", &[thinking("a b")], "a", "b", "", false),
             ("<think>a</think> ", &[thinking("a")], "a", "", "", false),
             ("<think>a", &[thinking("a")], "a", "", "", false),
-            (
-                "<think>a</thi",
-                &[thinking("a</thi")],
-                "a</thi",
-                "",
-                "",
-                false,
-            ),
-            (
-                " It is b. ",
-                &[thinking("It is b. ")],
-                "",
-                "It is b.",
-                "",
-                false,
-            ),
+            ("<think>a</thi", &[thinking("a</thi")], "a</thi", "", "", false),
+            (" It is b. ", &[thinking("It is b. ")], "", "It is b.", "", false),
             ("<thi", &[thinking("<thi")], "", "<thi", "", false),
             (" \n", &[], "", "", "", false),
             ("", &[], "", "", "", false),
-            (
-                "<think>a</think><answer>b",
-                &[thinking("a"), answering("b")],
-                "a",
-                "b",
-                "",
-                false,
-            ),
-            (
-                "<think>a</think><answer>b</answer>.",
-                &[thinking("a"), answering("b")],
-                "a",
-                "b",
-                ".",
-                false,
-            ),
+            ("<think>a</think><answer>b", &[thinking("a"), answering("b")], "a", "b", "", false),
+            ("<think>a</think><answer>b</answer>.", &[thinking("a"), answering("b")], "a", "b", ".", false),
             (
                 "<think><think>a</think></think><answer>b</answer>",
                 &[thinking("<think>a</think>"), answering("b")],
@@ -422,14 +330,7 @@ mod tests {
                 "</answer>",
                 false,
             ),
-            (
-                "b</answer>",
-                &[thinking("b</answer>")],
-                "",
-                "b</answer>",
-                "",
-                false,
-            ),
+            ("b</answer>", &[thinking("b</answer>")], "", "b</answer>", "", false),
             ("<think></think><answer></answer>", &[], "", "", "", true),
         ];
         for (text, events, thinking, answer, trailing, well_formed) in cases {
@@ -471,9 +372,7 @@ mod tests {
             .collect();
         ends.sort_unstable();
         let mut start = 0;
-        ends.into_iter()
-            .map(|end| text[mem::replace(&mut start, end)..end].to_owned())
-            .collect()
+        ends.into_iter().map(|end| text[mem::replace(&mut start, end)..end].to_owned()).collect()
     }
 
     fn without_space(text: &str) -> String {
@@ -491,16 +390,13 @@ mod tests {
             .take_while(|(left, right)| left == right)
             .map(|(letter, _)| letter.len_utf8())
             .sum::<usize>();
-        let mut places: Vec<usize> = whole[..shared]
-            .char_indices()
-            .map(|(index, _)| index)
-            .collect();
+        let mut places: Vec<usize> = whole[..shared].char_indices().map(|(index, _)| index).collect();
         places.push(shared);
         places.into_iter().any(|place| {
             tags.iter().enumerate().any(|(index, tag)| {
-                whole[place..].strip_prefix(tag).is_some_and(|rest| {
-                    is_whole_without_tags(&text[place..], rest, &tags[index + 1..])
-                })
+                whole[place..]
+                    .strip_prefix(tag)
+                    .is_some_and(|rest| is_whole_without_tags(&text[place..], rest, &tags[index + 1..]))
             })
         })
     }

@@ -45,15 +45,11 @@ fn tag_beginning(text: &str, tag: &'static str) -> Beginning {
                 letters.next();
                 previous = Some(letter);
                 if letters.peek().is_none() {
-                    return Beginning::Tag {
-                        tag,
-                        length: index + letter.len_utf8(),
-                    };
+                    return Beginning::Tag { tag, length: index + letter.len_utf8() };
                 }
             }
             Some(expected)
-                if is_space(letter)
-                    && previous.is_some_and(|mark| is_mark(mark) || is_mark(*expected)) => {}
+                if is_space(letter) && previous.is_some_and(|mark| is_mark(mark) || is_mark(*expected)) => {}
             _ => return Beginning::Text,
         }
     }
@@ -90,9 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_tag_is_text() {
-        for text in [
-            "x", " <think>", "<thinks", "<th ink>", "<Think>", "< b", "<<", "</>", "<answer/",
-        ] {
+        for text in ["x", " <think>", "<thinks", "<th ink>", "<Think>", "< b", "<<", "</>", "<answer/"] {
             assert_eq!(beginning(text, ALL), Beginning::Text, "{text:?}");
         }
         assert_eq!(beginning("<think>", &[ANSWER_OPEN]), Beginning::Text);

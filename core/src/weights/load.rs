@@ -37,7 +37,14 @@ impl Loader {
     #[must_use]
     pub fn new(model: VisionLanguageModel, precision: Option<Precision>) -> Self {
         let waiting = parameter_shapes(&model);
-        Self { model, waiting, misshaped: Vec::new(), odd: BTreeSet::new(), precision, stored: HashMap::new() }
+        Self {
+            model,
+            waiting,
+            misshaped: Vec::new(),
+            odd: BTreeSet::new(),
+            precision,
+            stored: HashMap::new(),
+        }
     }
 
     /// Takes the tensors of one file.

@@ -3,8 +3,10 @@
 //! Module fields are spelled as published checkpoints spell them, so what is left is this table.
 
 /// Parts of a module path and what the checkpoint writes instead.
-const PARTS: [(&str, &str); 2] =
-    [("visual.merger.mlp.first.", "visual.merger.mlp.0."), ("visual.merger.mlp.last.", "visual.merger.mlp.2.")];
+const PARTS: [(&str, &str); 2] = [
+    ("visual.merger.mlp.first.", "visual.merger.mlp.0."),
+    ("visual.merger.mlp.last.", "visual.merger.mlp.2."),
+];
 
 /// Prefixes that newer versions of transformers write, and the published ones they stand for.
 const NEWER_PREFIXES: [(&str, &str); 2] = [("model.language_model.", "model."), ("model.visual.", "visual.")];
@@ -12,7 +14,8 @@ const NEWER_PREFIXES: [(&str, &str); 2] = [("model.language_model.", "model."), 
 /// The name under which a parameter is stored, from its path in the model.
 #[must_use]
 pub fn stored_name(path: &str) -> String {
-    let found = PARTS.iter().find_map(|(part, stored)| path.strip_prefix(part).map(|rest| format!("{stored}{rest}")));
+    let found =
+        PARTS.iter().find_map(|(part, stored)| path.strip_prefix(part).map(|rest| format!("{stored}{rest}")));
     found.unwrap_or_else(|| path.to_owned())
 }
 

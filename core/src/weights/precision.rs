@@ -78,9 +78,10 @@ impl Precision {
         let shape = shape.to_vec();
         let halves = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         let values: Vec<f32> = match self {
-            Self::F32 => {
-                bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
-            }
+            Self::F32 => bytes
+                .chunks_exact(4)
+                .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+                .collect(),
             Self::F16 => halves().map(f16::from_bits).collect::<Vec<_>>().to_f32_vec(),
             Self::Bf16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         };

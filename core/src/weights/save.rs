@@ -85,7 +85,8 @@ pub async fn encode_shard(
         encoded.push((parameter.name, parameter.shape, precision.encode(data)));
     }
     let views = encoded.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(precision.stored(), shape.clone(), bytes).expect("as many bytes as the shape says");
+        let view = TensorView::new(precision.stored(), shape.clone(), bytes)
+            .expect("as many bytes as the shape says");
         (name.as_str(), view)
     });
     let metadata = [("format".to_owned(), "pt".to_owned())].into();

@@ -101,7 +101,9 @@ impl ShardIndex {
     pub fn from_json(text: &str) -> Result<Self, WeightsError> {
         let index: Self = serde_json::from_str(text)
             .map_err(|source| WeightsError::Index { file: Self::FILE.into(), source })?;
-        if let Some(shard) = index.weight_map.values().find(|name| name.contains(['/', '\\']) || name.as_str() == "..") {
+        if let Some(shard) =
+            index.weight_map.values().find(|name| name.contains(['/', '\\']) || name.as_str() == "..")
+        {
             return Err(WeightsError::IndexPath { file: Self::FILE.into(), shard: shard.clone() });
         }
         Ok(index)

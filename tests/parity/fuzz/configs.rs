@@ -48,7 +48,7 @@ fn floats(config: &ModelConfig) -> [f64; 6] {
         text.rope_theta,
         text.initializer_range,
         text.attention_dropout,
-        vision.tokens_per_second,
+        vision.tokens_per_second.as_f64().unwrap_or_default(),
         vision.initializer_range,
     ]
 }
@@ -60,11 +60,11 @@ fn without_floats(mut config: ModelConfig) -> ModelConfig {
         &mut text.rope_theta,
         &mut text.initializer_range,
         &mut text.attention_dropout,
-        &mut vision.tokens_per_second,
         &mut vision.initializer_range,
     ] {
         *float = 0.0;
     }
+    vision.tokens_per_second = 0.into();
     config
 }
 

@@ -207,6 +207,8 @@ pub enum Teacher {
 /// What training conversations are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CotKind {
+    /// Lists of all that can be seen, for pre-training.
+    Inventory,
     /// Questions about names and visible attributes, for pre-training.
     Caption,
     /// Chains of thought, for stage 1.

@@ -16,6 +16,7 @@ pub fn run(arguments: &CotArgs) -> Result<()> {
         image_root: arguments.image_root.clone(),
         out: arguments.out.clone(),
         kind: match arguments.kind {
+            CotKind::Inventory => FactsKind::Inventory,
             CotKind::Caption => FactsKind::Caption,
             CotKind::Rationale => FactsKind::Rationale,
         },

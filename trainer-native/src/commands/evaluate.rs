@@ -1,10 +1,13 @@
 //! `evaluate`: figures for the model card.
 
 use crate::cli::EvaluateArgs;
-use crate::evaluate::{Look, Probe, Setting, Tally, Task, always_first, measure, probe_accuracy, random_choice, read_rows};
+use crate::evaluate::{
+    Look, Probe, Setting, Tally, Task, always_first, measure, probe_accuracy, random_choice, read_rows,
+};
 use crate::{checkpoint, device};
 use anyhow::Result;
 use serde::Serialize;
+use std::io::{self, Write, stdout};
 
 /// What is measured on one file.
 #[derive(Debug, Serialize)]
@@ -87,26 +90,30 @@ pub fn run(arguments: &EvaluateArgs) -> Result<()> {
         });
     }
     let report = Report {
-        model: arguments.model.as_ref().map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string()),
+        model: arguments
+            .model
+            .as_ref()
+            .map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string()),
         prompt: if arguments.answer_only { "answer only" } else { "chain of thought" },
         results,
     };
+    let mut out = stdout().lock();
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        print(&report);
+        print(&mut out, &report)?;
     }
     Ok(())
 }
 
-fn print(report: &Report) {
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    println!("{} ({} prompt), percent of rows\n", report.model, report.prompt);
-    print!("| |");
+    writeln!(out, "{} ({} prompt), percent of rows\n", report.model, report.prompt)?;
+    write!(out, "| |")?;
     for result in &report.results {
-        print!(" {} ({} rows) |", result.data, result.rows);
+        write!(out, " {} ({} rows) |", result.data, result.rows)?;
     }
-    println!("\n|---|{}", "---|".repeat(report.results.len()));
+    writeln!(out, "\n|---|{}", "---|".repeat(report.results.len()))?;
     type Column = fn(&FileResult) -> Option<f64>;
     let lines: [(&str, Column); 9] = [
         ("closed world, options shuffled, exact", |result| Some(result.closed_world)),
@@ -120,10 +127,11 @@ fn print(report: &Report) {
         ("well-formed", |result| Some(result.well_formed)),
     ];
     for (name, column) in lines {
-        print!("| {name} |");
+        write!(out, "| {name} |")?;
         for result in &report.results {
-            print!(" {} |", column(result).map_or("-".to_owned(), percent));
+            write!(out, " {} |", column(result).map_or("-".to_owned(), percent))?;
         }
-        println!();
+        writeln!(out)?;
     }
+    Ok(())
 }

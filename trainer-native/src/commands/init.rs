@@ -19,8 +19,8 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, SplitDelimiterBehavior, TokenizerBuilder,
-    TokenizerImpl,
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, SplitDelimiterBehavior,
+    TokenizerBuilder, TokenizerImpl,
 };
 
 /// How Qwen2 cuts text before merging bytes.
@@ -62,9 +62,8 @@ pub fn run(arguments: &InitArgs) -> Result<()> {
     checkpoint::refuse_filled(&arguments.out)?;
     let mut preset = preset(&arguments.preset).context("an unknown preset")?;
     let corpus = checkpoint::read_text(&arguments.corpus)?;
-    let tokenizer = train_tokenizer(&corpus, preset.tokenizer_vocab).with_context(|| {
-        format!("cannot train a tokenizer on {}", arguments.corpus.display())
-    })?;
+    let tokenizer = train_tokenizer(&corpus, preset.tokenizer_vocab)
+        .with_context(|| format!("cannot train a tokenizer on {}", arguments.corpus.display()))?;
     let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("no token {token}"));
     preset.model.tokens = TokenIds {
         image: id("<|image_pad|>")?,
@@ -90,7 +89,8 @@ pub fn run(arguments: &InitArgs) -> Result<()> {
 
 fn train_tokenizer(corpus: &str, vocab: usize) -> Result<Bpe> {
     let failed = |error: tokenizers::Error| anyhow!("{error}");
-    let split = Split::new(SplitPattern::Regex(PATTERN.into()), SplitDelimiterBehavior::Isolated, false).map_err(failed)?;
+    let split = Split::new(SplitPattern::Regex(PATTERN.into()), SplitDelimiterBehavior::Isolated, false)
+        .map_err(failed)?;
     let bytes = ByteLevel::new(false, false, false);
     let mut tokenizer: Bpe = TokenizerBuilder::new()
         .with_model(BPE::default())
@@ -108,7 +108,8 @@ fn train_tokenizer(corpus: &str, vocab: usize) -> Result<Bpe> {
     // The template's own words stand in every prompt: they become whole tokens too.
     let lines = corpus.lines().chain(TEMPLATE_WORDS).map(str::to_owned);
     tokenizer.train(&mut trainer, lines).map_err(failed)?;
-    let special: Vec<AddedToken> = SPECIAL_TOKENS.iter().map(|token| AddedToken::from(*token, true)).collect();
+    let special: Vec<AddedToken> =
+        SPECIAL_TOKENS.iter().map(|token| AddedToken::from(*token, true)).collect();
     tokenizer.add_special_tokens(special).map_err(failed)?;
     let found = tokenizer.get_vocab_size(true);
     if found > vocab {

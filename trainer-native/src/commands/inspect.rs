@@ -10,6 +10,7 @@ use fine_r1_core::recognizer::Processor;
 use fine_r1_core::weights::{Precision, TensorFacts, check_names, read_header};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io::{self, Write, stdout};
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
@@ -78,10 +79,11 @@ pub fn run(arguments: &InspectArgs) -> Result<()> {
         tensors.extend(facts);
     }
     let description = describe(folder.display().to_string(), &config, files, &tensors, problems)?;
+    let mut out = stdout().lock();
     if arguments.json {
-        println!("{}", serde_json::to_string(&description)?);
+        writeln!(out, "{}", serde_json::to_string(&description)?)?;
     } else {
-        print(&description);
+        print(&mut out, &description)?;
     }
     Ok(())
 }
@@ -120,7 +122,7 @@ fn describe(
     let context = text.max_position_embeddings.min(4096);
     let cache = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim() * context;
     let need = |size: usize| (total_parameters + cache) * size;
-    let stored = if total_parameters == 0 { 0 } else { bytes + cache * (bytes / total_parameters).clamp(2, 4) };
+    let stored = bytes.checked_div(total_parameters).map_or(0, |size| bytes + cache * size.clamp(2, 4));
     Ok(Description {
         model,
         architecture: config.architecture.model_type(),
@@ -154,7 +156,7 @@ fn describe(
     })
 }
 
-fn print(description: &Description) {
+fn print(out: &mut impl Write, description: &Description) -> io::Result<()> {
     let sizes = |sizes: &Sizes| {
         format!(
             "{} layers, width {}, feed-forward {}, {} heads ({} for keys)",
@@ -165,25 +167,26 @@ fn print(description: &Description) {
     let list = |map: &BTreeMap<String, usize>| {
         map.iter().map(|(name, count)| format!("{name} ({count} tensors)")).collect::<Vec<_>>().join(", ")
     };
-    println!("checkpoint    {}", description.model);
-    println!("architecture  {}", description.architecture);
-    println!("language      {}", sizes(&description.text));
-    println!("vision        {}", sizes(&description.vision));
-    println!("vocabulary    {}, context {}", description.vocab_size, description.context);
-    println!("head          {}", if description.tied_embeddings { "the embedding" } else { "its own" });
-    println!("files         {} ({})", description.files.join(", "), mebibytes(description.bytes));
-    println!("stored as     {}", list(&description.dtypes));
-    println!("parameters    {}", description.total_parameters);
+    writeln!(out, "checkpoint    {}", description.model)?;
+    writeln!(out, "architecture  {}", description.architecture)?;
+    writeln!(out, "language      {}", sizes(&description.text))?;
+    writeln!(out, "vision        {}", sizes(&description.vision))?;
+    writeln!(out, "vocabulary    {}, context {}", description.vocab_size, description.context)?;
+    writeln!(out, "head          {}", if description.tied_embeddings { "the embedding" } else { "its own" })?;
+    writeln!(out, "files         {} ({})", description.files.join(", "), mebibytes(description.bytes))?;
+    writeln!(out, "stored as     {}", list(&description.dtypes))?;
+    writeln!(out, "parameters    {}", description.total_parameters)?;
     for (part, count) in &description.parameters {
-        println!("  {part:<12}{count}");
+        writeln!(out, "  {part:<12}{count}")?;
     }
     let memory = &description.inference_bytes;
-    println!(
+    writeln!(
+        out,
         "memory        {} in f32, {} in f16, for weights and a context of {} tokens",
         mebibytes(memory.f32),
         mebibytes(memory.f16),
         memory.context
-    );
+    )?;
     for (what, names) in [
         ("missing", &description.missing),
         ("odd", &description.odd),
@@ -191,7 +194,8 @@ fn print(description: &Description) {
         ("problem", &description.problems),
     ] {
         for name in names {
-            println!("{what:<14}{name}");
+            writeln!(out, "{what:<14}{name}")?;
         }
     }
+    Ok(())
 }

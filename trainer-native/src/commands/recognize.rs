@@ -15,14 +15,14 @@ use image::RgbImage;
 use serde::Serialize;
 use std::fmt::Display;
 use std::fs;
-use std::io::{Write, stdout};
+use std::io::{self, StdoutLock, Write, stdout};
 use std::path::Path;
 use std::time::Instant;
 
 /// The object that `--json` prints, one a photo.
 #[derive(Debug, Serialize)]
 struct Record<'run> {
-    image: Option<String>,
+    image: Option<&'run str>,
     thinking: &'run str,
     answer: &'run str,
     well_formed: bool,
@@ -46,19 +46,30 @@ pub fn run(arguments: &RecognizeArgs) -> Result<()> {
     let device = device::open(arguments.device)?;
     let recognizer = checkpoint::load(arguments.model.as_deref(), &device)?;
     let options = options(&arguments.decoding, recognizer.processor().generation());
-    let model = arguments.model.as_ref().map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string());
+    let model =
+        arguments.model.as_ref().map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string());
+    let prepare = |asked: &Asked| {
+        let prepared = recognizer.processor().prepare(&asked.messages, &asked.photos);
+        prepared.map_err(|error| explain(&asked.at, &error))
+    };
     let several = conversations.len() > 1;
-    for (name, (messages, photos)) in &conversations {
-        let at = name.as_deref().unwrap_or("messages");
-        let prepared = recognizer.processor().prepare(messages, photos).map_err(|error| explain(&at, &error))?;
+    if several {
+        // Prepared photos are large: each is prepared again when its turn comes.
+        conversations.iter().try_for_each(|asked| prepare(asked).map(drop))?;
+    }
+    let mut out = stdout().lock();
+    for asked in &conversations {
+        let prepared = prepare(asked)?;
         if several && !arguments.json {
-            println!("{at}");
+            writeln!(out, "{}", asked.at)?;
         }
-        let told = tell(&recognizer, &prepared, &options, arguments.json).map_err(|error| error.context(at.to_owned()))?;
+        let listener = (!arguments.json).then_some(&mut out);
+        let told = tell(&recognizer, &prepared, &options, listener)
+            .map_err(|error| error.context(asked.at.clone()))?;
         if arguments.json {
             let outcome = &told.outcome;
             let record = Record {
-                image: name.clone(),
+                image: asked.image.as_deref(),
                 thinking: &outcome.transcript.thinking,
                 answer: &outcome.transcript.answer,
                 well_formed: outcome.transcript.well_formed,
@@ -72,31 +83,43 @@ pub fn run(arguments: &RecognizeArgs) -> Result<()> {
                 model: model.clone(),
                 device: device.name,
             };
-            writeln!(stdout(), "{}", serde_json::to_string(&record)?)?;
+            writeln!(out, "{}", serde_json::to_string(&record)?)?;
         }
     }
     Ok(())
 }
 
-/// A photo's or file's name, and what is asked about it.
-type Named = (Option<String>, (Vec<Message>, Vec<RgbImage>));
+/// A conversation that is to be answered.
+struct Asked {
+    /// The photo or the file of messages, for errors and headlines.
+    at: String,
+    /// The first image.
+    image: Option<String>,
+    messages: Vec<Message>,
+    photos: Vec<RgbImage>,
+}
 
-fn read_conversations(arguments: &RecognizeArgs) -> Result<Vec<Named>> {
+fn read_conversations(arguments: &RecognizeArgs) -> Result<Vec<Asked>> {
     if let Some(path) = &arguments.messages {
         let (messages, photos) = read_conversation(path)?;
-        let first = images(&messages).next().map(str::to_owned);
-        return Ok(vec![(first, (messages, photos))]);
+        let image = images(&messages).next().map(str::to_owned);
+        return Ok(vec![Asked { at: path.display().to_string(), image, messages, photos }]);
     }
-    let candidates: Vec<String> =
-        arguments.candidates.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+    let candidates: Vec<String> = arguments
+        .candidates
+        .iter()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
     let question = arguments.question.as_deref().unwrap_or(DEFAULT_QUESTION);
     arguments
         .photos
         .iter()
         .map(|path| {
             let name = path.display().to_string();
-            let photo = read_photo(path)?;
-            Ok((Some(name.clone()), (ask(&name, question, &candidates), vec![photo])))
+            let photos = vec![read_photo(path)?];
+            let messages = ask(&name, question, &candidates);
+            Ok(Asked { at: name.clone(), image: Some(name), messages, photos })
         })
         .collect()
 }
@@ -107,16 +130,19 @@ fn read_conversations(arguments: &RecognizeArgs) -> Result<Vec<Named>> {
 /// A file is missing or malformed.
 pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
     let text = checkpoint::read_text(path)?;
-    let messages = parse_messages(&text).map_err(|error| {
-        anyhow!("{}: {error}\nhint: {}", path.display(), error.hint())
-    })?;
+    let messages = parse_messages(&text)
+        .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))?;
     if messages.is_empty() {
         bail!("{} has no messages\nhint: give at least one message of the user", path.display());
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let photos = images(&messages).map(|image| read_photo(&folder.join(image))).collect::<Result<Vec<_>>>()?;
+    let photos =
+        images(&messages).map(|image| read_photo(&folder.join(image))).collect::<Result<Vec<_>>>()?;
     if photos.len() < image_count(&messages) {
-        bail!("{}: an image part has no path\nhint: write {{\"type\": \"image\", \"image\": \"photo.jpg\"}}", path.display());
+        bail!(
+            "{}: an image part has no path\nhint: write {{\"type\": \"image\", \"image\": \"photo.jpg\"}}",
+            path.display()
+        );
     }
     Ok((messages, photos))
 }
@@ -127,16 +153,21 @@ pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
 /// It is missing, no image, damaged, or too large.
 pub fn read_photo(path: &Path) -> Result<RgbImage> {
     let limits = DecodeLimits::default();
-    let size = fs::metadata(path).map(|facts| facts.len()).with_context(|| {
-        format!("cannot read {}\nhint: check the path", path.display())
-    })?;
+    let size = fs::metadata(path)
+        .map(|facts| facts.len())
+        .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
     if path.is_dir() {
         bail!("{} is a folder\nhint: name the photos themselves", path.display());
     }
     if size > limits.max_bytes as u64 {
-        bail!("{} has {size} bytes, at most {} are read\nhint: save it smaller", path.display(), limits.max_bytes);
+        bail!(
+            "{} has {size} bytes, at most {} are read\nhint: save it smaller",
+            path.display(),
+            limits.max_bytes
+        );
     }
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
     decode(&bytes, &limits).map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
 }
 
@@ -165,56 +196,88 @@ struct Told {
     tokens_per_sec: f64,
 }
 
-fn tell(recognizer: &Recognizer, prepared: &Prepared, options: &AnswerOptions, silent: bool) -> Result<Told> {
+/// Answers; the listener, where there is one, gets thought and answer as they come.
+fn tell(
+    recognizer: &Recognizer,
+    prepared: &Prepared,
+    options: &AnswerOptions,
+    listener: Option<&mut StdoutLock>,
+) -> Result<Told> {
     let to_error = |error: RecognizerError| anyhow!("{error}\nhint: {}", error.hint());
     let begun = Instant::now();
     let mut answer = recognizer.answer(prepared, options).map_err(to_error)?;
     let mut prefill_secs = None;
-    let mut teller = Teller::default();
+    let mut teller = listener.map(Teller::new);
     while let Some(events) = pollster::block_on(answer.next()).map_err(to_error)? {
         prefill_secs.get_or_insert_with(|| begun.elapsed().as_secs_f64());
-        if !silent {
+        if let Some(teller) = &mut teller {
             teller.tell(&events)?;
         }
     }
     let prefill_secs = prefill_secs.unwrap_or_else(|| begun.elapsed().as_secs_f64());
     let decode_secs = begun.elapsed().as_secs_f64() - prefill_secs;
     let outcome = answer.finish();
-    if !silent {
+    if let Some(teller) = &mut teller {
         teller.tell(&outcome.last_events)?;
-        teller.close(&outcome)?;
+        teller.close(&outcome.transcript.answer)?;
     }
     let decoded = outcome.token_ids.len().saturating_sub(1) as f64;
     let tokens_per_sec = if decode_secs > 0.0 { decoded / decode_secs } else { 0.0 };
     Ok(Told { outcome, prefill_secs, tokens_per_sec })
 }
 
-/// Writes thought and answer to stdout as they come.
-#[derive(Default)]
-struct Teller {
-    answering: bool,
+/// Writes the thought as it comes and the answer once it is complete.
+struct Teller<Out> {
+    out: Out,
+    has_begun: bool,
 }
 
-impl Teller {
-    fn tell(&mut self, events: &[ReasoningEvent]) -> Result<()> {
-        let mut out = stdout();
+impl<Out: Write> Teller<Out> {
+    fn new(out: Out) -> Self {
+        Self { out, has_begun: false }
+    }
+
+    fn tell(&mut self, events: &[ReasoningEvent]) -> io::Result<()> {
         for event in events {
-            match event {
-                ReasoningEvent::Thinking { text } => write!(out, "{text}")?,
-                ReasoningEvent::Answering { .. } if self.answering => {}
-                ReasoningEvent::Answering { .. } => self.answering = true,
+            if let ReasoningEvent::Thinking { text } = event {
+                self.has_begun |= !text.is_empty();
+                write!(self.out, "{text}")?;
             }
         }
-        Ok(out.flush()?)
+        self.out.flush()
     }
 
     /// The answer stands on the last line, whether or not the tags were right.
-    fn close(&self, outcome: &Outcome) -> Result<()> {
-        let mut out = stdout();
-        if !outcome.transcript.thinking.is_empty() {
-            writeln!(out)?;
+    fn close(&mut self, answer: &str) -> io::Result<()> {
+        if self.has_begun {
+            writeln!(self.out)?;
         }
-        writeln!(out, "answer: {}", outcome.transcript.answer)?;
-        Ok(out.flush()?)
+        writeln!(self.out, "answer: {answer}")?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(texts: &[&str], answer: &str) -> String {
+        let mut out = Vec::new();
+        let mut teller = Teller::new(&mut out);
+        for text in texts {
+            teller
+                .tell(&[ReasoningEvent::Thinking { text: (*text).to_owned() }])
+                .expect("a vector takes all");
+        }
+        teller.tell(&[ReasoningEvent::Answering { text: answer.to_owned() }]).expect("a vector takes all");
+        teller.close(answer).expect("a vector takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_answer_has_the_last_line_to_itself() {
+        assert_eq!(told(&["Four ", "engines."], "A340"), "Four engines.\nanswer: A340\n");
+        assert_eq!(told(&[], "A340"), "answer: A340\n");
+        assert_eq!(told(&[""], ""), "answer: \n");
     }
 }

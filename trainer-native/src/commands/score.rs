@@ -6,6 +6,7 @@ use crate::commands::recognize::{explain, read_conversation};
 use crate::device;
 use anyhow::Result;
 use serde::Serialize;
+use std::io::{Write, stdout};
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
@@ -21,32 +22,38 @@ struct ScoreRecord {
 /// Scores the continuation.
 ///
 /// # Errors
-/// Checkpoint, messages or images.
+/// Checkpoint, messages or images, or nothing to score.
 pub fn run(arguments: &ScoreArgs) -> Result<()> {
     let (messages, photos) = read_conversation(&arguments.messages)?;
     let device = device::open(arguments.device)?;
     let recognizer = checkpoint::load(arguments.model.as_deref(), &device)?;
     let at = arguments.messages.display();
-    let prepared = recognizer.processor().prepare(&messages, &photos).map_err(|error| explain(&at, &error))?;
-    let score =
-        pollster::block_on(recognizer.score(&prepared, &arguments.continuation)).map_err(|error| explain(&at, &error))?;
+    let prepared =
+        recognizer.processor().prepare(&messages, &photos).map_err(|error| explain(&at, &error))?;
+    let score = pollster::block_on(recognizer.score(&prepared, &arguments.continuation))
+        .map_err(|error| explain(&at, &error))?;
+    let mut out = stdout().lock();
     if !arguments.json {
         let total: f32 = score.log_probs.iter().sum();
         for (id, log_prob) in score.token_ids.iter().zip(&score.log_probs) {
-            println!("{id}\t{log_prob:.6}");
+            writeln!(out, "{id}\t{log_prob:.6}")?;
         }
-        println!("total\t{total:.6}");
+        writeln!(out, "total\t{total:.6}")?;
         return Ok(());
     }
     let prompt = prepared.prompt;
     let record = ScoreRecord {
         prompt: prepared.text,
         prompt_token_ids: prompt.ids,
-        image_grid_thw: prompt.images.iter().map(|image| [image.grid.t, image.grid.h, image.grid.w]).collect(),
+        image_grid_thw: prompt
+            .images
+            .iter()
+            .map(|image| [image.grid.t, image.grid.h, image.grid.w])
+            .collect(),
         position_ids: prompt.positions.axes,
         token_ids: score.token_ids,
         log_probs: score.log_probs,
     };
-    println!("{}", serde_json::to_string(&record)?);
+    writeln!(out, "{}", serde_json::to_string(&record)?)?;
     Ok(())
 }

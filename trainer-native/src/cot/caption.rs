@@ -7,12 +7,12 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::facts::{
-    Feature, Fleet, Ground, Light, Scene, UpperDeck, Variant, WingPosition, capital, differences,
-    listed, pick, with_article,
+    Feature, Fleet, Ground, Light, Scene, UpperDeck, Variant, WingPosition, capital, differences, listed,
+    pick, with_article,
 };
 use super::rationale::{NAME_QUESTIONS, analysis, draw_options};
-use fine_r1_core::prompt::question::question_text;
 use super::write::{Conversation, Turn};
+use fine_r1_core::prompt::question::question_text;
 
 /// Share of the name questions that bring their options along.
 const CLOSED_SHARE: f64 = 0.35;
@@ -133,32 +133,19 @@ fn name(fleet: &Fleet, truth: &Variant, rng: &mut ChaCha8Rng) -> Turn {
     } else {
         truth.name.clone()
     };
-    Turn {
-        kind: "name_open",
-        question: question_text(question, &[], None),
-        answer,
-    }
+    Turn { kind: "name_open", question: question_text(question, &[], None), answer }
 }
 
-fn ask(
-    kind: Kind,
-    named: bool,
-    fleet: &Fleet,
-    truth: &Variant,
-    scene: &Scene,
-    rng: &mut ChaCha8Rng,
-) -> Turn {
+fn ask(kind: Kind, named: bool, fleet: &Fleet, truth: &Variant, scene: &Scene, rng: &mut ChaCha8Rng) -> Turn {
     let (kind, question, answer) = match kind {
         Kind::Family => (
             "family",
             pick(&["Which family is it?", "What family?", "Its family?"], rng).to_string(),
             truth.family.clone(),
         ),
-        Kind::Maker => (
-            "maker",
-            pick(&["Who made it?", "Which maker?"], rng).to_string(),
-            truth.manufacturer.clone(),
-        ),
+        Kind::Maker => {
+            ("maker", pick(&["Who made it?", "Which maker?"], rng).to_string(), truth.manufacturer.clone())
+        }
         Kind::Category => (
             "category",
             pick(&["What kind of aircraft is it?", "What class?"], rng).to_string(),
@@ -166,28 +153,13 @@ fn ask(
         ),
         Kind::Airframe => (
             "airframe",
-            pick(
-                &[
-                    "Describe the airframe.",
-                    "What do you see of it?",
-                    "List its features.",
-                ],
-                rng,
-            )
-            .to_string(),
+            pick(&["Describe the airframe.", "What do you see of it?", "List its features."], rng)
+                .to_string(),
             analysis(fleet, truth, rng),
         ),
         Kind::Engines => (
             "engines",
-            pick(
-                &[
-                    "What engines does it have?",
-                    "Where are the engines?",
-                    "Engines?",
-                ],
-                rng,
-            )
-            .to_string(),
+            pick(&["What engines does it have?", "Where are the engines?", "Engines?"], rng).to_string(),
             part(truth, Feature::Engines, rng),
         ),
         Kind::Fuselage => {
@@ -196,11 +168,7 @@ fn ask(
         }
         Kind::Wing => (
             "wing",
-            pick(
-                &["What are the wings like?", "Describe the wings.", "Wings?"],
-                rng,
-            )
-            .to_string(),
+            pick(&["What are the wings like?", "Describe the wings.", "Wings?"], rng).to_string(),
             wing(truth, rng),
         ),
         Kind::Tail => (
@@ -214,11 +182,7 @@ fn ask(
         }
         Kind::Gear => (
             "gear",
-            pick(
-                &["What is the main gear?", "How many wheels?", "Main gear?"],
-                rng,
-            )
-            .to_string(),
+            pick(&["What is the main gear?", "How many wheels?", "Main gear?"], rng).to_string(),
             part(truth, Feature::Gear, rng),
         ),
         Kind::View => (
@@ -244,34 +208,16 @@ fn ask(
         Kind::Haze => (
             "haze",
             pick(&["Is there haze?", "Is it hazy?"], rng).to_string(),
-            if scene.haze {
-                "Yes, haze."
-            } else {
-                "No, clear air."
-            }
-            .to_string(),
+            if scene.haze { "Yes, haze." } else { "No, clear air." }.to_string(),
         ),
         Kind::Frame => (
             "frame",
             pick(&["Is all of it in the frame?", "Is it cut off?"], rng).to_string(),
-            if scene.cut {
-                "A part is cut off."
-            } else {
-                "All of it is in the frame."
-            }
-            .to_string(),
+            if scene.cut { "A part is cut off." } else { "All of it is in the frame." }.to_string(),
         ),
         Kind::Summary => (
             if named { "summary" } else { "summary_unnamed" },
-            pick(
-                &[
-                    "Describe the image.",
-                    "Write a caption.",
-                    "What is in the image?",
-                ],
-                rng,
-            )
-            .to_string(),
+            pick(&["Describe the image.", "Write a caption.", "What is in the image?"], rng).to_string(),
             summary(named, fleet, truth, scene, rng),
         ),
         Kind::Difference | Kind::OtherDiffers => {
@@ -287,11 +233,7 @@ fn ask(
             }
         }
     };
-    Turn {
-        kind,
-        question,
-        answer,
-    }
+    Turn { kind, question, answer }
 }
 
 fn part(truth: &Variant, feature: Feature, rng: &mut ChaCha8Rng) -> String {
@@ -299,14 +241,8 @@ fn part(truth: &Variant, feature: Feature, rng: &mut ChaCha8Rng) -> String {
 }
 
 fn fuselage(truth: &Variant, rng: &mut ChaCha8Rng) -> (String, String) {
-    let question = pick(
-        &[
-            "How long is the body for its height?",
-            "Describe the fuselage.",
-            "Fuselage?",
-        ],
-        rng,
-    );
+    let question =
+        pick(&["How long is the body for its height?", "Describe the fuselage.", "Fuselage?"], rng);
     let word = truth.length_word();
     let proportion = truth.proportion();
     let answer = match rng.random_range(0..3) {
@@ -336,11 +272,7 @@ fn deck(truth: &Variant, rng: &mut ChaCha8Rng) -> (String, String) {
         (UpperDeck::FullLength, true) => "Yes, a full upper deck.",
         (UpperDeck::FullLength, false) => "Two full decks.",
     };
-    let question = if upper {
-        "Is there an upper deck?"
-    } else {
-        "How many decks?"
-    };
+    let question = if upper { "Is there an upper deck?" } else { "How many decks?" };
     (question.to_string(), answer.to_string())
 }
 
@@ -365,19 +297,9 @@ fn place(scene: &Scene, rng: &mut ChaCha8Rng) -> (String, String) {
 
 /// `A Boeing 747-400, a wide-body jet with four engines under the wings, flying at dusk over
 /// water.` Before the name has been asked the sentence begins with the class.
-fn summary(
-    named: bool,
-    fleet: &Fleet,
-    truth: &Variant,
-    scene: &Scene,
-    rng: &mut ChaCha8Rng,
-) -> String {
+fn summary(named: bool, fleet: &Fleet, truth: &Variant, scene: &Scene, rng: &mut ChaCha8Rng) -> String {
     let category = with_article(&truth.supercategory);
-    let subject = if named {
-        format!("{}, {category}", with_article(&truth.full_name()))
-    } else {
-        category
-    };
+    let subject = if named { format!("{}, {category}", with_article(&truth.full_name())) } else { category };
     let count = rng.random_range(2..=3);
     let mut features = fleet.telling_features(truth, 4, rng);
     features.retain(|feature| *feature != Feature::Gear);
@@ -432,10 +354,8 @@ fn contrasts(subject: &Variant, other: &Variant, rng: &mut ChaCha8Rng) -> String
     features.truncate(if rng.random_bool(0.6) { 2 } else { 1 });
     // The numbers end the sentence.
     features.sort_by_key(|feature| *feature == Feature::Fuselage);
-    let predicates: Vec<String> = features
-        .into_iter()
-        .map(|feature| subject.predicate(other, feature, rng))
-        .collect();
+    let predicates: Vec<String> =
+        features.into_iter().map(|feature| subject.predicate(other, feature, rng)).collect();
     listed(&predicates, "and")
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Two that are no further apart than this are not compared by their proportion.
 const VISIBLE_SLENDERNESS: f64 = 0.15;
@@ -29,7 +29,7 @@ pub enum Split {
     Unseen,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     Jet,
@@ -37,7 +37,7 @@ pub enum EngineKind {
     Piston,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineMount {
     #[serde(rename = "under wing")]
@@ -49,14 +49,14 @@ pub enum EngineMount {
     Nose,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WingPosition {
     Low,
     High,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Tail {
     #[serde(rename = "conventional")]
     Conventional,
@@ -64,7 +64,7 @@ pub enum Tail {
     TTail,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WingTips {
     #[serde(rename = "none")]
@@ -142,14 +142,14 @@ pub struct Fleet {
     by_name: HashMap<String, usize>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     Left,
     Right,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Light {
     Day,
@@ -158,7 +158,7 @@ pub enum Light {
     Night,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ground {
     Sky,
@@ -200,13 +200,8 @@ pub enum Feature {
 }
 
 /// The features beside engines and fuselage that a description may choose from.
-pub const OPTIONAL_FEATURES: [Feature; 5] = [
-    Feature::Wing,
-    Feature::Tail,
-    Feature::Tips,
-    Feature::Deck,
-    Feature::Gear,
-];
+pub const OPTIONAL_FEATURES: [Feature; 5] =
+    [Feature::Wing, Feature::Tail, Feature::Tips, Feature::Deck, Feature::Gear];
 
 impl Fleet {
     /// Reads `variants.json`.
@@ -220,11 +215,8 @@ impl Fleet {
 
     /// Checks that every neighbour is a variant of this fleet.
     pub fn new(variants: Vec<Variant>) -> Result<Self> {
-        let by_name: HashMap<String, usize> = variants
-            .iter()
-            .enumerate()
-            .map(|(index, variant)| (variant.name.clone(), index))
-            .collect();
+        let by_name: HashMap<String, usize> =
+            variants.iter().enumerate().map(|(index, variant)| (variant.name.clone(), index)).collect();
         if by_name.len() != variants.len() {
             bail!("two variants have the same name");
         }
@@ -253,9 +245,7 @@ impl Fleet {
             .variants
             .iter()
             .filter(|other| match feature {
-                Feature::Fuselage => {
-                    (slenderness(variant) - slenderness(other)).abs() <= SAME_SLENDERNESS
-                }
+                Feature::Fuselage => (slenderness(variant) - slenderness(other)).abs() <= SAME_SLENDERNESS,
                 _ => contrast(variant, other, feature) == 0.0,
             })
             .count();
@@ -264,12 +254,7 @@ impl Fleet {
 
     /// The features of `variant`, engines and fuselage among them, most telling first, with enough
     /// jitter that the order is never quite the same.
-    pub fn telling_features(
-        &self,
-        variant: &Variant,
-        count: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Vec<Feature> {
+    pub fn telling_features(&self, variant: &Variant, count: usize, rng: &mut ChaCha8Rng) -> Vec<Feature> {
         let mut scored = |features: &[Feature]| -> Vec<(Feature, f64)> {
             let mut scored: Vec<(Feature, f64)> = features
                 .iter()
@@ -356,9 +341,7 @@ impl Variant {
             .into(),
             Feature::Deck => match attributes.upper_deck {
                 UpperDeck::Absent => pick(&["one deck", "a single deck"], rng),
-                UpperDeck::ForwardHump => {
-                    pick(&["an upper deck hump", "a hump behind the nose"], rng)
-                }
+                UpperDeck::ForwardHump => pick(&["an upper deck hump", "a hump behind the nose"], rng),
                 UpperDeck::FullLength => pick(&["two full decks", "a full upper deck"], rng),
             }
             .into(),
@@ -462,11 +445,7 @@ impl Scene {
             (false, Ground::Sky) => "on the ground".to_string(),
             (false, ground) => format!("on {}", ground.word()),
         };
-        let verb = if self.airborne {
-            "flying"
-        } else {
-            pick(&["standing", "parked"], rng)
-        };
+        let verb = if self.airborne { "flying" } else { pick(&["standing", "parked"], rng) };
         let light = self.light.phrase(rng);
         let mut text = match rng.random_range(0..2) {
             0 => format!("{verb} {place} {light}"),
@@ -537,9 +516,7 @@ pub fn contrast(left: &Variant, right: &Variant, feature: Feature) -> f64 {
     let (weight, differs) = match feature {
         Feature::Engines => (
             3.0,
-            a.engines != b.engines
-                || a.engine_kind != b.engine_kind
-                || a.engine_mount != b.engine_mount,
+            a.engines != b.engines || a.engine_kind != b.engine_kind || a.engine_mount != b.engine_mount,
         ),
         Feature::Fuselage => {
             let difference = (slenderness(left) - slenderness(right)).abs();
@@ -598,10 +575,7 @@ pub fn with_article(noun: &str) -> String {
 /// The same text with its first letter in upper case.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -670,17 +644,8 @@ pub(super) mod fixture {
         }
     }
 
-    type Row = (
-        &'static str,
-        &'static str,
-        &'static str,
-        u32,
-        &'static str,
-        &'static str,
-        &'static str,
-        f64,
-        f64,
-    );
+    type Row =
+        (&'static str, &'static str, &'static str, u32, &'static str, &'static str, &'static str, f64, f64);
 
     /// Name, maker, class, engines, kind and mount, wing and tail and tips, gear, slenderness, length.
     const ROWS: [Row; 14] = [

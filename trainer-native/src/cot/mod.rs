@@ -6,6 +6,7 @@
 
 pub mod caption;
 pub mod facts;
+pub mod inventory;
 pub mod rationale;
 pub mod write;
 
@@ -24,6 +25,8 @@ use write::{Conversation, Report, Writer};
 /// Which words are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactsKind {
+    /// Lists of all that can be seen, for pre-training; the rows carry the scene.
+    Inventory,
     /// Conversations for pre-training; the rows carry the scene.
     Caption,
     /// Chains of thought for stage 1; the rows need a picture and a label only.
@@ -65,6 +68,7 @@ impl FactsKind {
     /// The name of the data set, and of its files.
     pub fn dataset(self) -> &'static str {
         match self {
+            FactsKind::Inventory => "inventories",
             FactsKind::Caption => "captions",
             FactsKind::Rationale => "rationales",
         }
@@ -115,15 +119,14 @@ fn conversation(
 ) -> Result<Conversation> {
     let mut rng = sample_rng(options.seed, row, sample);
     match options.kind {
-        FactsKind::Caption => {
-            let CaptionRow {
-                image,
-                label,
-                scene,
-            } = parse(line)?;
+        FactsKind::Inventory | FactsKind::Caption => {
+            let CaptionRow { image, label, scene } = parse(line)?;
             let truth = known(fleet, &label)?;
             let image = image_path(&options.image_root, &image);
-            Ok(caption::caption(fleet, truth, &scene, image, &mut rng))
+            Ok(match options.kind {
+                FactsKind::Inventory => inventory::inventory(truth, &scene, image),
+                _ => caption::caption(fleet, truth, &scene, image, &mut rng),
+            })
         }
         FactsKind::Rationale => {
             let RationaleRow { image, label } = parse(line)?;
@@ -141,9 +144,7 @@ fn parse<T: DeserializeOwned>(line: &str) -> Result<T> {
 }
 
 fn known<'a>(fleet: &'a Fleet, label: &str) -> Result<&'a Variant> {
-    fleet
-        .get(label)
-        .with_context(|| format!("label {label:?} is not in the variants file"))
+    fleet.get(label).with_context(|| format!("label {label:?} is not in the variants file"))
 }
 
 /// `<slug>.tar/<file>` lies in `<slug>/<file>` once the archive is unpacked.
@@ -184,46 +185,18 @@ mod tests {
             "main_gear",
             "four legs, two with 4 and two with 6 wheels",
         ),
-        (
-            "four main legs with four wheels each",
-            "main_gear",
-            "four legs, 4-wheel bogies",
-        ),
+        ("four main legs with four wheels each", "main_gear", "four legs, 4-wheel bogies"),
         (
             "a small centre leg with two wheels",
             "main_gear",
             "two legs, 4-wheel bogies, and a 2-wheel centre leg",
         ),
-        (
-            "a centre leg with four wheels",
-            "main_gear",
-            "two legs, 4-wheel bogies, and a 4-wheel centre leg",
-        ),
-        (
-            "two wheels on each main leg",
-            "main_gear",
-            "two legs, 2 wheels each",
-        ),
-        (
-            "four wheels on each main leg",
-            "main_gear",
-            "two legs, 4-wheel bogies",
-        ),
-        (
-            "six wheels on each main leg",
-            "main_gear",
-            "two legs, 6-wheel bogies",
-        ),
-        (
-            "fixed wheels in fairings",
-            "main_gear",
-            "fixed, single wheels with fairings",
-        ),
-        (
-            "two, the upper one a hump behind the nose",
-            "upper_deck",
-            "forward hump",
-        ),
+        ("a centre leg with four wheels", "main_gear", "two legs, 4-wheel bogies, and a 4-wheel centre leg"),
+        ("two wheels on each main leg", "main_gear", "two legs, 2 wheels each"),
+        ("four wheels on each main leg", "main_gear", "two legs, 4-wheel bogies"),
+        ("six wheels on each main leg", "main_gear", "two legs, 6-wheel bogies"),
+        ("fixed wheels in fairings", "main_gear", "fixed, single wheels with fairings"),
+        ("two, the upper one a hump behind the nose", "upper_deck", "forward hump"),
         ("upper deck hump", "upper_deck", "forward hump"),
         ("hump behind the nose", "upper_deck", "forward hump"),
         ("two full decks", "upper_deck", "full length"),
@@ -328,22 +301,14 @@ mod tests {
             let variants = variants.as_array().unwrap().iter();
             Self {
                 variants: variants
-                    .map(|variant| {
-                        (
-                            variant["name"].as_str().unwrap().to_string(),
-                            variant.clone(),
-                        )
-                    })
+                    .map(|variant| (variant["name"].as_str().unwrap().to_string(), variant.clone()))
                     .collect(),
             }
         }
 
         fn value(&self, name: &str, attribute: &str) -> Value {
             let variant = &self.variants[name];
-            variant
-                .get(attribute)
-                .unwrap_or(&variant["attributes"][attribute])
-                .clone()
+            variant.get(attribute).unwrap_or(&variant["attributes"][attribute]).clone()
         }
 
         fn slenderness(&self, name: &str) -> f64 {
@@ -367,10 +332,7 @@ mod tests {
             let Some((first, rest)) = self.leading_name(start) else {
                 return (vec![truth.to_string()], sentence.to_string());
             };
-            match rest
-                .strip_prefix(" and ")
-                .and_then(|rest| self.leading_name(rest))
-            {
+            match rest.strip_prefix(" and ").and_then(|rest| self.leading_name(rest)) {
                 Some((second, rest)) => (vec![first, second], rest.to_string()),
                 None => (vec![first], rest.to_string()),
             }
@@ -392,11 +354,7 @@ mod tests {
             let mut told_apart = subject == truth;
 
             // Numbers: `x against y` and `x, not y` compare with the other, all else is one's own.
-            let other = if subject == truth {
-                row["rival"].as_str()
-            } else {
-                Some(truth)
-            };
+            let other = if subject == truth { row["rival"].as_str() } else { Some(truth) };
             for word in ["longer", "slimmer", "shorter", "stubbier"] {
                 if !left.contains(word) {
                     continue;
@@ -445,8 +403,7 @@ mod tests {
                     let phrase = format!("{count_word} {power}");
                     if left.contains(&phrase) {
                         let same_count = self.value(subject, "engines") == count;
-                        let same_kind =
-                            kind.is_empty() || self.value(subject, "engine_kind") == kind;
+                        let same_kind = kind.is_empty() || self.value(subject, "engine_kind") == kind;
                         if !(same_count && same_kind) {
                             fails(&phrase);
                         }
@@ -506,15 +463,11 @@ mod tests {
                 match turn.kind {
                     "name_open" => {
                         named += 1;
-                        let full = format!(
-                            "{} {truth}",
-                            self.value(truth, "manufacturer").as_str().unwrap()
-                        );
+                        let full = format!("{} {truth}", self.value(truth, "manufacturer").as_str().unwrap());
                         let bare = answer.trim_end_matches('.');
                         let starts = ["", "This is the ", "It is a ", "It is an "];
                         let holds = starts.iter().any(|start| {
-                            bare.strip_prefix(start)
-                                .is_some_and(|name| name == truth || name == full)
+                            bare.strip_prefix(start).is_some_and(|name| name == truth || name == full)
                         });
                         assert!(holds, "{answer}");
                     }
@@ -558,9 +511,7 @@ mod tests {
         /// Checks one chain of thought and returns where the truth stands, and among how many.
         fn rationale(&self, conversation: &Conversation, row: &Value) -> (usize, usize) {
             let truth = row["label"].as_str().unwrap();
-            let [turn] = &conversation.turns[..] else {
-                panic!("one turn")
-            };
+            let [turn] = &conversation.turns[..] else { panic!("one turn") };
             let (thought, answer) = turn
                 .answer
                 .strip_prefix("<think>")
@@ -568,29 +519,15 @@ mod tests {
                 .and_then(|text| text.split_once("</think>\n<answer>"))
                 .unwrap();
             assert_eq!(answer, truth);
-            assert!(
-                (150..=480).contains(&thought.len()),
-                "{} {thought}",
-                thought.len()
-            );
+            assert!((150..=480).contains(&thought.len()), "{} {thought}", thought.len());
             for (name, variant) in &self.variants {
                 let unseen = variant["split"] == "unseen";
-                assert!(
-                    !(unseen && turn.answer.contains(name.as_str())),
-                    "{name}: {}",
-                    turn.answer
-                );
+                assert!(!(unseen && turn.answer.contains(name.as_str())), "{name}: {}", turn.answer);
                 assert!(!(unseen && turn.question.contains(name.as_str())), "{name}");
             }
 
             let thought = thought.replace("? ", ". ");
-            let starts = [
-                "Candidates: ",
-                "It could be ",
-                "Is it ",
-                "Compare ",
-                "Possible: ",
-            ];
+            let starts = ["Candidates: ", "It could be ", "Is it ", "Compare ", "Possible: "];
             let (before, list, after) = starts
                 .iter()
                 .find_map(|start| {
@@ -607,11 +544,7 @@ mod tests {
             assert!(turn.question.ends_with(INSTRUCTION));
             if turn.kind == "closed" {
                 let options = options_line(&candidates);
-                assert!(
-                    turn.question.contains(&format!("\n{options}\n")),
-                    "{}",
-                    turn.question
-                );
+                assert!(turn.question.contains(&format!("\n{options}\n")), "{}", turn.question);
             } else {
                 assert!(!turn.question.contains("Options"));
             }
@@ -622,19 +555,13 @@ mod tests {
             for sentence in compared.split(". ").flat_map(|part| part.split("; the ")) {
                 let (subjects, _) = self.subjects(sentence, truth);
                 for subject in subjects {
-                    assert!(
-                        subject != truth && candidates.contains(&subject),
-                        "{sentence}"
-                    );
+                    assert!(subject != truth && candidates.contains(&subject), "{sentence}");
                 }
             }
             self.text(compared, truth, row);
             assert!(prediction.contains(truth), "{prediction}");
             let number = format!("{:.1}", self.slenderness(truth));
-            assert!(
-                !prediction.replace(&number, "").contains('.'),
-                "{prediction}"
-            );
+            assert!(!prediction.replace(&number, "").contains('.'), "{prediction}");
             (place, candidates.len())
         }
     }
@@ -642,12 +569,7 @@ mod tests {
     fn fixture_options(folder: &Path, kind: FactsKind) -> (FactsOptions, Vec<Value>) {
         let variants = facts::fixture::variants();
         let lights = ["day", "overcast", "dusk", "night"];
-        let places = [
-            ("sky", true),
-            ("snow", true),
-            ("grass", false),
-            ("tarmac", false),
-        ];
+        let places = [("sky", true), ("snow", true), ("grass", false), ("tarmac", false)];
         let names = variants.as_array().unwrap().iter();
         let rows: Vec<Value> = names
             .filter(|variant| kind == FactsKind::Caption || variant["split"] == "seen")
@@ -700,9 +622,7 @@ mod tests {
             let conversation = conversation.unwrap();
             let (place, count) = checker.rationale(&conversation, &rows[index / options.per_image]);
             let kind = conversation.turns[0].kind;
-            places
-                .entry((kind, count))
-                .or_insert_with(|| vec![0; count])[place] += 1;
+            places.entry((kind, count)).or_insert_with(|| vec![0; count])[place] += 1;
         }
         let total = |kind: &str| -> usize {
             let counts = places.iter().filter(|((found, _), _)| *found == kind);
@@ -711,10 +631,8 @@ mod tests {
         assert_eq!(total("open"), total("closed"));
         for (key, counts) in &places {
             let expected = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
-            let chi_square: f64 = counts
-                .iter()
-                .map(|&count| (count as f64 - expected).powi(2) / expected)
-                .sum();
+            let chi_square: f64 =
+                counts.iter().map(|&count| (count as f64 - expected).powi(2) / expected).sum();
             // 0.999 quantile for three degrees of freedom.
             assert!(chi_square < 16.3, "{key:?}: {counts:?}");
         }
@@ -726,9 +644,7 @@ mod tests {
 
     fn read_rows(path: &Path) -> Vec<Value> {
         let text = fs::read_to_string(path).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
@@ -750,12 +666,7 @@ mod tests {
     fn every_text_about_the_airliners_is_true() {
         let data = PathBuf::from(std::env::var("AIRLINERS_DATA").expect("AIRLINERS_DATA"));
         for (kind, set, rows, per_image) in [
-            (
-                FactsKind::Caption,
-                "airliners-pretrain",
-                "pretrain.jsonl",
-                4,
-            ),
+            (FactsKind::Caption, "airliners-pretrain", "pretrain.jsonl", 4),
             (FactsKind::Rationale, "airliners", "train.jsonl", 16),
         ] {
             let options = FactsOptions {
@@ -769,6 +680,7 @@ mod tests {
             };
             let rows = read_rows(&options.rows);
             match kind {
+                FactsKind::Inventory => unreachable!("checked beside its own code"),
                 FactsKind::Caption => check_captions(&options, &rows),
                 FactsKind::Rationale => check_rationales(&options, &rows),
             }
@@ -797,15 +709,9 @@ mod tests {
     fn a_sample_is_independent_of_how_many_are_made() {
         let folder = Folder::new();
         let (mut options, _) = fixture_options(folder.path(), FactsKind::Caption);
-        let many: Vec<_> = conversations(&options)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let many: Vec<_> = conversations(&options).unwrap().map(Result::unwrap).collect();
         options.per_image = 2;
-        let few: Vec<_> = conversations(&options)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let few: Vec<_> = conversations(&options).unwrap().map(Result::unwrap).collect();
         assert_eq!(many[8..10], few[2..4]);
     }
 

@@ -10,9 +10,9 @@
 //!    are the options, in their order. The released file has open questions only.
 
 use anyhow::{Result, bail};
+use fine_r1_core::prompt::question::{INSTRUCTION, question_text};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
-use fine_r1_core::prompt::question::{INSTRUCTION, question_text};
 use rand_chacha::ChaCha8Rng;
 
 use super::facts::{Feature, Fleet, Split, Variant, contrast, differences, listed, pick};
@@ -50,10 +50,7 @@ pub fn rationale(
     rng: &mut ChaCha8Rng,
 ) -> Result<Conversation> {
     if truth.split != Split::Seen {
-        bail!(
-            "{} is an unseen variant: stage 1 must not name it",
-            truth.name
-        );
+        bail!("{} is an unseen variant: stage 1 must not name it", truth.name);
     }
     let question = pick(&NAME_QUESTIONS, rng);
     let candidates = if closed {
@@ -75,11 +72,7 @@ pub fn rationale(
     let kind = if closed { "closed" } else { "open" };
     Ok(Conversation {
         image,
-        turns: vec![Turn {
-            kind,
-            question: question_text(question, options, Some(INSTRUCTION)),
-            answer,
-        }],
+        turns: vec![Turn { kind, question: question_text(question, options, Some(INSTRUCTION)), answer }],
     })
 }
 
@@ -94,15 +87,8 @@ pub fn draw_options(
     admit: impl Fn(&Variant) -> bool,
     rng: &mut ChaCha8Rng,
 ) -> Vec<String> {
-    let admitted: Vec<&Variant> = fleet
-        .variants()
-        .iter()
-        .filter(|variant| admit(variant))
-        .collect();
-    let mut everyone: Vec<String> = admitted
-        .iter()
-        .map(|variant| variant.name.clone())
-        .collect();
+    let admitted: Vec<&Variant> = fleet.variants().iter().filter(|variant| admit(variant)).collect();
+    let mut everyone: Vec<String> = admitted.iter().map(|variant| variant.name.clone()).collect();
     everyone.shuffle(rng);
     let whole_fleet = admitted.len() == fleet.variants().len();
     let groups: Vec<Vec<String>> = admitted
@@ -143,26 +129,14 @@ pub fn analysis(fleet: &Fleet, truth: &Variant, rng: &mut ChaCha8Rng) -> String 
     let features = fleet.telling_features(truth, count, rng);
     let split = rng.random_range(1..=features.len());
     let (together, apart) = features.split_at(split);
-    let opening = pick(
-        &[
-            "I see",
-            "It has",
-            "This aircraft has",
-            "The image shows",
-            "There are",
-        ],
-        rng,
-    );
+    let opening = pick(&["I see", "It has", "This aircraft has", "The image shows", "There are"], rng);
     // A list that begins with "There are" begins with a plural.
     let opening = match together[0] {
         Feature::Engines if truth.attributes.engines > 1 => opening,
         _ if opening == "There are" => "I see",
         _ => opening,
     };
-    let phrases: Vec<String> = together
-        .iter()
-        .map(|&feature| truth.phrase(feature, rng))
-        .collect();
+    let phrases: Vec<String> = together.iter().map(|&feature| truth.phrase(feature, rng)).collect();
     let mut text = format!("{opening} {}.", listed(&phrases, "and"));
     let alone: Vec<Feature> = apart
         .iter()
@@ -195,11 +169,7 @@ fn open_candidates(fleet: &Fleet, truth: &Variant, rng: &mut ChaCha8Rng) -> Vec<
     let mut others: Vec<&String> = truth
         .nearest_seen
         .iter()
-        .filter(|name| {
-            fleet
-                .get(name)
-                .is_some_and(|variant| variant.split == Split::Seen)
-        })
+        .filter(|name| fleet.get(name).is_some_and(|variant| variant.split == Split::Seen))
         .collect();
     others.shuffle(rng);
     others.truncate(count - 1);
@@ -223,12 +193,7 @@ fn alternatives(candidates: &[String]) -> String {
 }
 
 /// One or two true statements that rule other candidates out, the hardest to tell apart first.
-fn comparison(
-    fleet: &Fleet,
-    truth: &Variant,
-    candidates: &[String],
-    rng: &mut ChaCha8Rng,
-) -> String {
+fn comparison(fleet: &Fleet, truth: &Variant, candidates: &[String], rng: &mut ChaCha8Rng) -> String {
     let mut others: Vec<(&Variant, f64)> = candidates
         .iter()
         .filter(|name| **name != truth.name)
@@ -313,17 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn the_question_is_spelled_in_one_way() {
-        let options = ["A320", "E-190"].map(str::to_string);
-        assert_eq!(options_line(&options), "Options: A320, E-190.");
-        assert_eq!(question_text("Which?", &[], None), "Which?");
-        assert_eq!(
-            question_text("Which?", &options, Some("Think.")),
-            "Which?\nOptions: A320, E-190.\nThink."
-        );
-    }
-
-    #[test]
     fn options_hold_the_truth_once_and_nobody_twice() {
         let fleet = fleet();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -357,9 +311,8 @@ mod tests {
         let right = (0..4_000)
             .map(&mut draw)
             .filter(|(options, truth)| {
-                let guess = seen
-                    .get(options)
-                    .and_then(|counts| counts.iter().max_by_key(|(_, count)| **count));
+                let guess =
+                    seen.get(options).and_then(|counts| counts.iter().max_by_key(|(_, count)| **count));
                 guess.is_some_and(|(name, _)| name == truth)
             })
             .count();
@@ -378,14 +331,8 @@ mod tests {
 
     #[test]
     fn two_of_a_kind_share_a_clause() {
-        assert_eq!(
-            plural_predicate("has its engines at the rear"),
-            "have their engines at the rear"
-        );
+        assert_eq!(plural_predicate("has its engines at the rear"), "have their engines at the rear");
         assert_eq!(plural_predicate("is a regional jet"), "are regional jets");
-        assert_eq!(
-            plural_predicate("is a light aircraft"),
-            "are light aircraft"
-        );
+        assert_eq!(plural_predicate("is a light aircraft"), "are light aircraft");
     }
 }

@@ -80,29 +80,19 @@ impl Conversation {
                     0 => format!("{IMAGE_TAG}{}", turn.question).into(),
                     _ => turn.question.as_str().into(),
                 };
-                let user = Message {
-                    role: "user",
-                    content: question,
-                };
-                let assistant = Message {
-                    role: "assistant",
-                    content: turn.answer.as_str().into(),
-                };
+                let user = Message { role: "user", content: question };
+                let assistant = Message { role: "assistant", content: turn.answer.as_str().into() };
                 [user, assistant]
             })
             .collect();
-        Record {
-            messages,
-            images: [&self.image],
-        }
+        Record { messages, images: [&self.image] }
     }
 }
 
 impl Writer {
     /// Begins `<dataset>.json` and `<dataset>.txt` in `folder`, which is made where it is missing.
     pub fn create(folder: &Path, dataset: &str) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let dataset_path = folder.join(format!("{dataset}.json"));
         let corpus_path = folder.join(format!("{dataset}.txt"));
         let mut records = create(&dataset_path)?;
@@ -113,12 +103,7 @@ impl Writer {
             folder: folder.to_path_buf(),
             characters: 0,
             answer_characters: 0,
-            report: Report {
-                dataset: dataset.to_string(),
-                dataset_path,
-                corpus_path,
-                ..Report::default()
-            },
+            report: Report { dataset: dataset.to_string(), dataset_path, corpus_path, ..Report::default() },
         })
     }
 
@@ -166,8 +151,7 @@ fn create(path: &Path) -> Result<BufWriter<File>> {
 fn register(folder: &Path, dataset: &str) -> Result<()> {
     let path = folder.join("dataset_info.json");
     let mut entries: Map<String, Value> = if path.exists() {
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}:{}: {error}", path.display(), error.line()))?
     } else {

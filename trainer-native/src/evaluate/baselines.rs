@@ -7,9 +7,10 @@ use rand_chacha::ChaCha8Rng;
 /// Share of rows whose first shuffled option is the true one.
 #[must_use]
 pub fn always_first(rows: &[Row], seed: u64) -> f64 {
-    let hits = rows.iter().enumerate().filter(|(number, row)| {
-        row.shuffled(seed, *number).first().is_some_and(|first| row.is_exact(first))
-    });
+    let hits = rows
+        .iter()
+        .enumerate()
+        .filter(|(number, row)| row.shuffled(seed, *number).first().is_some_and(|first| row.is_exact(first)));
     hits.count() as f64 / rows.len().max(1) as f64
 }
 

@@ -40,7 +40,8 @@ pub fn probe_accuracy(recognizer: &Recognizer, train: &[Row], test: &[Row]) -> R
     let (mut seen, mut unseen) = (features(recognizer, train)?, features(recognizer, test)?);
     standardize(&mut seen, &mut unseen);
     let folds = |hold: usize| {
-        let pick = |held: bool| (0..seen.len()).filter(move |row| (row % FOLDS == hold) == held).collect::<Vec<_>>();
+        let pick =
+            |held: bool| (0..seen.len()).filter(move |row| (row % FOLDS == hold) == held).collect::<Vec<_>>();
         (pick(false), pick(true))
     };
     let hits = |strength: f64| -> usize {

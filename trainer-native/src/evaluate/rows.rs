@@ -43,7 +43,8 @@ pub fn read_rows(path: &Path, image_root: Option<&Path>) -> Result<Vec<Row>> {
     for (index, line) in read_text(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = || format!("{}:{}", path.display(), index + 1);
         let line: Line = serde_json::from_str(line).with_context(at)?;
-        let (Some(image), Some(truth)) = (line.image_path.or(line.image), line.ground_truth.or(line.label)) else {
+        let (Some(image), Some(truth)) = (line.image_path.or(line.image), line.ground_truth.or(line.label))
+        else {
             bail!("{}: no `image_path` or no `ground_truth`", at());
         };
         if !line.options.is_empty() && !line.options.contains(&truth) {
@@ -56,8 +57,11 @@ pub fn read_rows(path: &Path, image_root: Option<&Path>) -> Result<Vec<Row>> {
             ground_truth: truth,
         });
     }
-    let missing: Vec<String> =
-        rows.iter().filter(|row| !row.image_path.is_file()).map(|row| row.image_path.display().to_string()).collect();
+    let missing: Vec<String> = rows
+        .iter()
+        .filter(|row| !row.image_path.is_file())
+        .map(|row| row.image_path.display().to_string())
+        .collect();
     if let Some(first) = missing.first() {
         bail!(
             "{} of {} photos of {} are missing, the first is {first}\nhint: --image-root names the folder that paths \

@@ -79,7 +79,9 @@ pub fn measure(
         let prompts = chunk
             .iter()
             .enumerate()
-            .map(|(offset, row)| prompt(recognizer, row, chunk_number * setting.batch.max(1) + offset, setting))
+            .map(|(offset, row)| {
+                prompt(recognizer, row, chunk_number * setting.batch.max(1) + offset, setting)
+            })
             .collect::<Result<Vec<_>>>()?;
         let answers = answer_all(recognizer, &prompts, setting.max_new_tokens)?;
         for (row, (text, tokens)) in chunk.iter().zip(answers) {
@@ -119,7 +121,11 @@ fn prompt(recognizer: &Recognizer, row: &Row, number: usize, setting: Setting) -
 }
 
 /// Text and number of tokens of the answers to some prompts, decoded together.
-fn answer_all(recognizer: &Recognizer, prompts: &[Prompt], max_new_tokens: usize) -> Result<Vec<(String, usize)>> {
+fn answer_all(
+    recognizer: &Recognizer,
+    prompts: &[Prompt],
+    max_new_tokens: usize,
+) -> Result<Vec<(String, usize)>> {
     let failed = |error| {
         let error = RecognizerError::Generate(error);
         anyhow!("{error}\nhint: {}", error.hint())

@@ -2,7 +2,8 @@
 
 use super::Schedule;
 use crate::checkpoint::read_text;
-use anyhow::{Context, Result, bail};
+use crate::optimizer::MatrixRule;
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub struct SftRecipe {
     pub gradient_accumulation_steps: usize,
     /// Micro-batches that are computed at the same time, each on a thread of its own.
     pub workers: usize,
+    /// What moves the matrices: `adamw` or `muon`.
+    pub optim: MatrixRule,
     /// Highest learning rate.
     pub learning_rate: f64,
     /// After the warm-up.
@@ -82,6 +85,7 @@ impl Default for SftRecipe {
             per_device_train_batch_size: 8,
             gradient_accumulation_steps: 1,
             workers: 1,
+            optim: MatrixRule::Adamw,
             learning_rate: 5e-5,
             lr_scheduler_type: Schedule::Cosine,
             warmup_steps: 0,
@@ -110,35 +114,60 @@ impl SftRecipe {
     /// The file is no TOML, has an unknown key, or lacks what every run needs.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = read_text(path)?;
-        let mut table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let place = error.to_string();
+            anyhow!("{} is no TOML\n{}\nhint: correct the line", path.display(), place.trim_end())
+        })?;
         for entry in overrides {
             let Some((key, value)) = entry.split_once('=') else {
-                bail!("--set {entry}: expected key=value");
+                bail!("--set {entry}: expected key=value\nhint: for example --set max_steps=100");
             };
             // A bare word stands for itself.
             let parsed = format!("value = {value}").parse::<toml::Table>().ok();
             let value = parsed.and_then(|mut table| table.remove("value"));
             table.insert(key.trim().to_owned(), value.unwrap_or_else(|| entry[key.len() + 1..].into()));
         }
-        let recipe: Self = table.try_into().with_context(|| format!("{} is no recipe for sft", path.display()))?;
+        let recipe: Self = table.try_into().map_err(|error: toml::de::Error| {
+            let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
+            anyhow!(
+                "{} is no recipe for sft: {reason}\nhint: correct the entry, in the file or in --set",
+                path.display()
+            )
+        })?;
         recipe.check().with_context(|| path.display().to_string())?;
         Ok(recipe)
     }
 
     fn check(&self) -> Result<()> {
-        for (key, is_given) in [
-            ("model_name_or_path", !self.model_name_or_path.as_os_str().is_empty()),
-            ("dataset", !self.dataset.is_empty()),
-            ("output_dir", !self.output_dir.as_os_str().is_empty()),
-            ("per_device_train_batch_size", self.per_device_train_batch_size > 0),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps > 0),
-            ("workers", self.workers > 0),
-            ("save_steps", self.save_steps > 0),
-            ("logging_steps", self.logging_steps > 0),
-            ("learning_rate", self.learning_rate > 0.0 && self.learning_rate.is_finite()),
+        let is_count = |count: usize| (count > 0, "at least 1");
+        let is_above_zero = |number: f64| (number > 0.0 && number.is_finite(), "a number above 0");
+        let is_share = |share: f32| ((0.0..1.0).contains(&share), "at least 0 and below 1");
+        for (key, (is_right, expected)) in [
+            (
+                "model_name_or_path",
+                (!self.model_name_or_path.as_os_str().is_empty(), "the folder of a checkpoint"),
+            ),
+            ("dataset", (!self.dataset.is_empty(), "names of data sets")),
+            ("output_dir", (!self.output_dir.as_os_str().is_empty(), "the folder of the run")),
+            ("cutoff_len", is_count(self.cutoff_len)),
+            ("num_train_epochs", is_above_zero(self.num_train_epochs)),
+            ("per_device_train_batch_size", is_count(self.per_device_train_batch_size)),
+            ("gradient_accumulation_steps", is_count(self.gradient_accumulation_steps)),
+            ("workers", is_count(self.workers)),
+            ("save_steps", is_count(self.save_steps)),
+            ("logging_steps", is_count(self.logging_steps)),
+            ("learning_rate", is_above_zero(self.learning_rate)),
+            (
+                "weight_decay",
+                (self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "a number of at least 0"),
+            ),
+            ("adam_beta1", is_share(self.adam_beta1)),
+            ("adam_beta2", is_share(self.adam_beta2)),
+            ("adam_epsilon", is_above_zero(self.adam_epsilon.into())),
+            ("max_grad_norm", (self.max_grad_norm >= 0.0, "a number of at least 0")),
         ] {
-            if !is_given {
-                bail!("`{key}` is missing or zero\nhint: every run needs it");
+            if !is_right {
+                bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
             }
         }
         Ok(())
@@ -154,5 +183,35 @@ impl SftRecipe {
     #[must_use]
     pub fn media_dir(&self) -> &Path {
         if self.media_dir.as_os_str().is_empty() { &self.dataset_dir } else { &self.media_dir }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> SftRecipe {
+        let names = ["model", "rows", "run"];
+        SftRecipe {
+            model_name_or_path: names[0].into(),
+            dataset: names[1].into(),
+            output_dir: names[2].into(),
+            ..SftRecipe::default()
+        }
+    }
+
+    #[test]
+    fn epochs_that_are_none_are_refused_whatever_the_steps() {
+        assert!(recipe().check().is_ok());
+        for epochs in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+            for max_steps in [0, 5] {
+                let error =
+                    SftRecipe { num_train_epochs: epochs, max_steps, ..recipe() }.check().unwrap_err();
+                assert!(
+                    error.to_string().starts_with("`num_train_epochs` must be a number above 0\nhint: "),
+                    "{error}"
+                );
+            }
+        }
     }
 }

@@ -40,7 +40,7 @@ struct LogLine {
     step: usize,
     total_steps: usize,
     epoch: f64,
-    loss: f64,
+    loss: Option<f64>,
     grad_norm: f32,
     learning_rate: f64,
     tokens_per_sec: f64,
@@ -53,6 +53,7 @@ struct LogLine {
 /// Data, checkpoint or disk; what was saved before stays.
 pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()> {
     let (start_folder, first_step) = start_point(recipe, resume)?;
+    let data = read_all(recipe)?;
     let mut files = read_files(&recipe.model_name_or_path)?;
     let processor = Processor::new(&files).map_err(|error| explain(&recipe.model_name_or_path, &error))?;
     let processor = with_image_size(processor, &mut files, recipe)?;
@@ -65,6 +66,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     let model = checkpoint::load_weights(&start_folder, processor.config(), &training)?;
     let mut model = freeze(model, recipe);
     let adam = AdamWConfig {
+        matrices: recipe.optim,
         beta_1: recipe.adam_beta1,
         beta_2: recipe.adam_beta2,
         epsilon: recipe.adam_epsilon,
@@ -72,18 +74,17 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     };
     let mut optimizer = match first_step {
         0 => AdamW::new(adam),
-        _ => AdamW::load(adam, &checkpoint::map(&start_folder, OPTIMIZER)?, &device.device)?,
+        _ => AdamW::load(adam, &checkpoint::map(&start_folder, OPTIMIZER)?, &device.device)
+            .with_context(|| damaged(&start_folder.join(OPTIMIZER)))?,
     };
 
-    let data = read_all(recipe)?;
     let batch = recipe.samples_per_step();
     let steps_per_epoch = data.len().div_ceil(batch);
     let total = match recipe.max_steps {
         0 => (recipe.num_train_epochs * steps_per_epoch as f64).ceil() as usize,
         steps => steps,
     };
-    fs::create_dir_all(&recipe.output_dir)
-        .with_context(|| format!("cannot create {}", recipe.output_dir.display()))?;
+    checkpoint::create_folder(&recipe.output_dir)?;
     write_file(&recipe.output_dir.join("recipe.toml"), toml::to_string_pretty(recipe)?.as_bytes())?;
     eprintln!(
         "{} samples, {total} steps of {batch}, from step {first_step}, into {}",
@@ -110,11 +111,17 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
                 rows.join("\n         ")
             );
         }
-        let rate = learning_rate(recipe.lr_scheduler_type, recipe.learning_rate, recipe.warmup_steps, step, total);
-        model = optimizer.update(model, gradients, rate);
+        let rate =
+            learning_rate(recipe.lr_scheduler_type, recipe.learning_rate, recipe.warmup_steps, step, total);
+        if pass.labels > 0 {
+            model = optimizer.update(model, gradients, rate);
+            progress.advance(pass.tokens, chosen.len(), pass.loss);
+        } else {
+            // All samples were left out. An update would count as a step of the optimizer.
+            progress.pass_over();
+        }
 
         let done = step + 1;
-        progress.advance(pass.tokens, chosen.len(), pass.loss);
         if done.is_multiple_of(recipe.logging_steps) || done == total {
             let line = LogLine {
                 step: done,
@@ -140,7 +147,10 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         }
     }
     if left_out > 0 {
-        eprintln!("warning: {left_out} samples were longer than cutoff_len ({}) and were left out", recipe.cutoff_len);
+        eprintln!(
+            "warning: {left_out} samples were longer than cutoff_len ({}) and were left out",
+            recipe.cutoff_len
+        );
     }
     checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
     eprintln!("wrote {}", recipe.output_dir.display());
@@ -166,6 +176,8 @@ struct Pass {
     loss: f64,
     gradients: NamedGradients,
     tokens: usize,
+    /// Tokens that were learnt from; none where all samples were left out.
+    labels: usize,
     left_out: usize,
 }
 
@@ -181,15 +193,17 @@ fn run_step(
     let samples = read_samples(processor, chosen, recipe.workers)?;
     let (samples, long): (Vec<Sample>, Vec<Sample>) =
         samples.into_iter().partition(|sample| sample.prompt.ids.len() <= recipe.cutoff_len);
-    let labels: usize = samples.iter().flat_map(|sample| &sample.is_label[1..]).filter(|label| **label).count();
+    let labels: usize =
+        samples.iter().flat_map(|sample| &sample.is_label[1..]).filter(|label| **label).count();
     let tokens = samples.iter().map(|sample| sample.prompt.ids.len()).sum();
     let micro_batches: Vec<&[Sample]> = samples.chunks(recipe.per_device_train_batch_size).collect();
     let config = processor.config();
-    let mut pass = Pass { loss: 0.0, gradients: NamedGradients::new(), tokens, left_out: long.len() };
+    let mut pass = Pass { loss: 0.0, gradients: NamedGradients::new(), tokens, labels, left_out: long.len() };
     for group in micro_batches.chunks(recipe.workers) {
         let work = |micro_batch: &[Sample]| {
             let prompts: Vec<&Prompt> = micro_batch.iter().map(|sample| &sample.prompt).collect();
-            let is_label: Vec<&[bool]> = micro_batch.iter().map(|sample| sample.is_label.as_slice()).collect();
+            let is_label: Vec<&[bool]> =
+                micro_batch.iter().map(|sample| sample.is_label.as_slice()).collect();
             // Leaves of its own, so that the graphs of two workers share no lock.
             let model = model.clone().fork(&model.device());
             let loss = token_loss(&model, config, &prompts, &is_label) / labels.max(1) as f64;
@@ -239,7 +253,9 @@ fn read_samples(processor: &Processor, chosen: &[&Conversation], workers: usize)
         let handles: Vec<_> = chosen
             .chunks(share)
             .map(|part| {
-                scope.spawn(move || part.iter().map(|row| read_sample(processor, row)).collect::<Result<Vec<_>>>())
+                scope.spawn(move || {
+                    part.iter().map(|row| read_sample(processor, row)).collect::<Result<Vec<_>>>()
+                })
             })
             .collect();
         let mut samples = Vec::with_capacity(chosen.len());
@@ -265,25 +281,51 @@ fn read_sample(processor: &Processor, conversation: &Conversation) -> Result<Sam
 }
 
 fn read_image(path: &Path, processor: &Processor) -> Result<Patches> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
     decode(&bytes, &DecodeLimits::default())
         .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
         .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
 }
 
+/// Reads all data sets; a row that cannot be trained on is found now and not hours later.
 fn read_all(recipe: &SftRecipe) -> Result<Vec<Conversation>> {
-    let mut data = Vec::new();
+    /// So many of the rows that cannot be trained on are listed.
+    const LISTED: usize = 5;
+    let mut rows = Vec::new();
     for name in recipe.dataset.split(',') {
-        data.extend(read_dataset(&recipe.dataset_dir, name.trim(), recipe.media_dir())?);
+        rows.extend(read_dataset(&recipe.dataset_dir, name.trim(), recipe.media_dir())?);
     }
-    if data.is_empty() {
-        bail!("the data sets `{}` have no rows", recipe.dataset);
+    if rows.is_empty() {
+        bail!("the data sets `{}` have no rows\nhint: write them anew, or leave them out", recipe.dataset);
+    }
+    let count = rows.len();
+    let (mut data, mut problems) = (Vec::with_capacity(count), Vec::new());
+    for row in rows {
+        match row {
+            Ok(conversation) => data.push(conversation),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if let Some(first) = problems.first() {
+        let listed: Vec<String> = problems.iter().take(LISTED).map(ToString::to_string).collect();
+        let more = if problems.len() > LISTED { "\n  …" } else { "" };
+        bail!(
+            "{} of {count} rows cannot be trained on\n  {}{more}\nhint: {}",
+            problems.len(),
+            listed.join("\n  "),
+            first.error.hint()
+        );
     }
     Ok(data)
 }
 
 /// The image sizes of the recipe become those of the checkpoint that is written.
-fn with_image_size(processor: Processor, files: &mut CheckpointFiles, recipe: &SftRecipe) -> Result<Processor> {
+fn with_image_size(
+    processor: Processor,
+    files: &mut CheckpointFiles,
+    recipe: &SftRecipe,
+) -> Result<Processor> {
     if recipe.image_min_pixels == 0 && recipe.image_max_pixels == 0 {
         return Ok(processor);
     }
@@ -319,17 +361,25 @@ fn start_point(recipe: &SftRecipe, resume: bool) -> Result<(PathBuf, usize)> {
     match (resume, saved.last()) {
         (true, Some((step, folder))) => {
             let path = folder.join(STATE);
-            let state: RunState = serde_json::from_str(&checkpoint::read_text(&path)?)
-                .with_context(|| format!("{} is damaged", path.display()))?;
+            let state: RunState =
+                serde_json::from_str(&checkpoint::read_text(&path)?).with_context(|| damaged(&path))?;
             Ok((folder.clone(), state.step.max(*step)))
         }
-        (true, None) => bail!("{} has no checkpoint to resume from", recipe.output_dir.display()),
+        (true, None) => bail!(
+            "{} has no checkpoint to resume from\nhint: leave out --resume to begin, or correct output_dir",
+            recipe.output_dir.display()
+        ),
         (false, Some(_)) => bail!(
             "{} already holds a run\nhint: go on with --resume, or choose another output_dir",
             recipe.output_dir.display()
         ),
         (false, None) => Ok((recipe.model_name_or_path.clone(), 0)),
     }
+}
+
+/// What is said of a saved state that cannot be gone on from.
+fn damaged(path: &Path) -> String {
+    format!("{} is damaged\nhint: remove this checkpoint to go on from the one before", path.display())
 }
 
 /// Saved states of a run, oldest first.

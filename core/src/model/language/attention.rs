@@ -44,7 +44,12 @@ impl Attention {
     /// # Shapes
     /// - input and output: `[batch, seq, hidden]`
     #[must_use]
-    pub fn forward(&self, input: Tensor<3>, context: &Context, cache: Option<(&mut Cache, usize)>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        context: &Context,
+        cache: Option<(&mut Cache, usize)>,
+    ) -> Tensor<3> {
         let [batch, seq, hidden] = input.dims();
         assert_shape!(input, [batch, seq, hidden]);
         let split = |states: Tensor<3>, heads: usize| {

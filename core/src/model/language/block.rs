@@ -37,7 +37,12 @@ impl DecoderBlock {
     /// # Shapes
     /// - input and output: `[batch, seq, hidden]`
     #[must_use]
-    pub fn forward(&self, input: Tensor<3>, context: &Context, cache: Option<(&mut Cache, usize)>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        context: &Context,
+        cache: Option<(&mut Cache, usize)>,
+    ) -> Tensor<3> {
         let attended = self.self_attn.forward(self.input_layernorm.forward(input.clone()), context, cache);
         let states = input + attended;
         states.clone() + self.mlp.forward(self.post_attention_layernorm.forward(states))

@@ -52,7 +52,9 @@ impl Decoder {
     pub fn new(config: &TextConfig, device: &Device) -> Self {
         let initializer = Initializer::Normal { mean: 0.0, std: config.initializer_range };
         Self {
-            embed_tokens: Embedding { weight: initializer.init([config.vocab_size, config.hidden_size], device) },
+            embed_tokens: Embedding {
+                weight: initializer.init([config.vocab_size, config.hidden_size], device),
+            },
             layers: (0..config.num_hidden_layers).map(|_| DecoderBlock::new(config, device)).collect(),
             norm: RmsNorm::new(config.hidden_size, config.rms_norm_eps, device),
         }
@@ -96,7 +98,10 @@ pub fn rotary(config: &TextConfig, rows: &[Positions], device: &Device) -> Rotar
     for row in rows {
         for token in 0..seq {
             angles.extend(
-                axis_of.iter().zip(&frequencies).map(|(axis, frequency)| row.axes[*axis][token] as f32 * frequency),
+                axis_of
+                    .iter()
+                    .zip(&frequencies)
+                    .map(|(axis, frequency)| row.axes[*axis][token] as f32 * frequency),
             );
         }
     }

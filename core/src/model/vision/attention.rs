@@ -48,7 +48,8 @@ impl VisionAttention {
             states.reshape([heads, count, longest, head_dim]).swap_dims(0, 1)
         };
         let mask = segments.padding.as_ref().map(|padding| padding.mask.clone());
-        let attended = attend(split(query), split(key), split(value), mask).reshape([count * longest, hidden]);
+        let attended =
+            attend(split(query), split(key), split(value), mask).reshape([count * longest, hidden]);
         let attended = match &segments.padding {
             Some(padding) => attended.select(0, padding.scatter.clone()),
             None => attended,

@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn without_windows_the_order_is_the_images_own() {
         let config = VisionConfig { window_size: 0, ..VisionConfig::default() };
-        let layout = Layout::new(&config, &[Grid { t: 1, h: 4, w: 6 }, Grid { t: 1, h: 2, w: 2 }], &Device::flex());
+        let layout =
+            Layout::new(&config, &[Grid { t: 1, h: 4, w: 6 }, Grid { t: 1, h: 2, w: 2 }], &Device::flex());
         assert!(layout.order.is_none());
         assert_eq!((layout.images.count, layout.images.longest), (2, 24));
         assert!(layout.images.padding.is_some());

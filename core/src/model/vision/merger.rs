@@ -29,8 +29,9 @@ impl Merger {
     #[must_use]
     pub fn new(architecture: Architecture, config: &VisionConfig, device: &Device) -> Self {
         let joined = config.hidden_size * config.merge_area();
-        let layer =
-            |output| LinearConfig { input: joined, output, bias: true, std: config.initializer_range }.init(device);
+        let layer = |output| {
+            LinearConfig { input: joined, output, bias: true, std: config.initializer_range }.init(device)
+        };
         let ln_q = match architecture {
             Architecture::Qwen25Vl => Norm::Rms(RmsNorm::new(config.hidden_size, 1e-6, device)),
             Architecture::Qwen2Vl => Norm::Layer(LayerNorm::new(config.hidden_size, 1e-6, device)),

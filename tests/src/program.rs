@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 /// What a run left behind.
@@ -75,6 +75,14 @@ where
     }
 }
 
+/// Starts the program; its stderr can be read once it has ended.
+pub fn start<I: IntoIterator>(arguments: I) -> Child
+where
+    I::Item: AsRef<OsStr>,
+{
+    command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
 /// Runs the program with a stdout that nobody reads.
 pub fn trainer_unread<I: IntoIterator>(arguments: I) -> Run
 where
@@ -108,14 +116,14 @@ fn typed(command: &Command) -> String {
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        // target/<profile>/deps/<this test>
+        // <target>/<profile>/deps/<this test>
         let this = std::env::current_exe().expect("a test has a path");
         let profile = this.ancestors().nth(2).and_then(Path::file_name).and_then(OsStr::to_str);
         let profile = match profile.expect("a test lies in its profile's folder") {
             "debug" => "dev",
             profile => profile,
         };
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in the target folder");
+        let target = this.ancestors().nth(3).expect("a profile lies in the target folder");
         let output = Command::new(env!("CARGO"))
             .args([
                 "build",
@@ -127,7 +135,7 @@ fn program() -> &'static Path {
             ])
             .arg("--target-dir")
             .arg(target)
-            .current_dir(fine_r1_tests::workspace())
+            .current_dir(crate::workspace())
             .output()
             .expect("cargo starts");
         assert!(

@@ -1,6 +1,6 @@
 //! Folders that a test may spoil: copies of golden checkpoints, pictures and messages.
 
-use fine_r1_tests::{ModelCase, golden};
+use crate::{ModelCase, golden};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,12 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Scratch {
     folder: TempDir,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Scratch {
