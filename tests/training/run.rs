@@ -91,6 +91,11 @@ impl Folder {
         complete.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
+    /// The steps that a run's log tells of.
+    pub fn steps(&self, run: &str) -> Vec<u64> {
+        self.log(run).iter().map(|line| line["step"].as_u64().expect("a number")).collect()
+    }
+
     /// A new run that has nothing but another's state after a step.
     pub fn copy_state(&self, from: &str, to: &str, step: usize) {
         let name = format!("checkpoint-{step}");
