@@ -5,7 +5,6 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
 /// `y = x Wᵀ + b`.
@@ -50,6 +49,17 @@ impl Linear {
     /// - output: `[..., out]`
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        linear(input, self.weight.val().transpose(), self.bias.as_ref().map(Param::val))
+        let weight = self.weight.val();
+        let [output, width] = weight.dims();
+        let mut dims = input.dims();
+        let rows = dims.iter().product::<usize>() / width;
+        // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
+        let product = input.reshape([rows, width]).matmul(weight.transpose());
+        let product = match &self.bias {
+            Some(bias) => product + bias.val().unsqueeze(),
+            None => product,
+        };
+        dims[D - 1] = output;
+        product.reshape(dims)
     }
 }

@@ -7,7 +7,6 @@ use super::{Cache, Linear, LinearConfig, cache::CacheShape, mask};
 use crate::config::ModelConfig;
 use crate::image::{Grid, Patches};
 use burn::module::Module;
-use burn::tensor::module::linear;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, assert_shape};
 
 /// One sequence as the model takes it: ids with expanded placeholders, positions, and the images.
@@ -210,7 +209,7 @@ impl VisionLanguageModel {
         assert_shape!(states, [rows, hidden]);
         let logits = match &self.lm_head {
             Some(head) => head.forward(states),
-            None => linear(states, self.model.embed_tokens.weight.val().transpose(), None),
+            None => states.matmul(self.model.embed_tokens.weight.val().transpose()),
         };
         logits.cast(DType::F32)
     }

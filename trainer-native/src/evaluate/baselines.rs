@@ -17,8 +17,10 @@ pub fn always_first(rows: &[Row], seed: u64) -> f64 {
 /// Share of rows that a seeded guess among the options hits.
 #[must_use]
 pub fn random_choice(rows: &[Row], seed: u64) -> f64 {
-    let mut random = ChaCha8Rng::seed_from_u64(!seed);
-    let hits = rows.iter().filter(|row| {
+    let hits = rows.iter().enumerate().filter(|(number, row)| {
+        // Another seed than the shuffle's, and a stream for every row.
+        let mut random = ChaCha8Rng::seed_from_u64(!seed);
+        random.set_stream(*number as u64);
         let guess = random.next_u64() as usize % row.options.len().max(1);
         row.options.get(guess).is_some_and(|name| row.is_exact(name))
     });
