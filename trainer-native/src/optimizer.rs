@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use fine_r1_core::weights::stored_name;
+use rayon::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -69,9 +70,43 @@ impl AdamW {
     #[must_use]
     pub fn update<M: Module>(&mut self, model: M, gradients: NamedGradients, learning_rate: f64) -> M {
         self.step += 1;
+        let mut gradients = gradients;
+        let directions = match self.config.matrices {
+            MatrixRule::Adamw => NamedGradients::new(),
+            MatrixRule::Muon => self.orthogonal_directions(&mut gradients, &matrix_shapes(&model)),
+        };
+        let learning_rate = learning_rate as f32;
         let mut update =
-            Update { path: Path::default(), optimizer: self, gradients, learning_rate: learning_rate as f32 };
+            Update { path: Path::default(), optimizer: self, gradients, directions, learning_rate };
         model.map(&mut update)
+    }
+
+    /// Takes the matrices' gradients and gives their directions, computed side by side.
+    fn orthogonal_directions(
+        &mut self,
+        gradients: &mut NamedGradients,
+        shapes: &BTreeMap<String, [usize; 2]>,
+    ) -> NamedGradients {
+        let work: Vec<_> = shapes
+            .iter()
+            .filter_map(|(name, shape)| {
+                let gradient = gradients.remove(name)?;
+                Some((name.clone(), *shape, gradient, self.moments.remove(name)))
+            })
+            .collect();
+        let done: Vec<_> = work
+            .into_par_iter()
+            .map(|(name, shape, gradient, moments)| {
+                let (direction, moments) = orthogonal_direction(gradient, moments, shape);
+                (name, direction, moments)
+            })
+            .collect();
+        let mut directions = NamedGradients::new();
+        for (name, direction, moments) in done {
+            self.moments.insert(name.clone(), moments);
+            directions.insert(name, direction);
+        }
+        directions
     }
 
     fn adam_direction(&mut self, name: String, gradient: Tensor<1>) -> Tensor<1> {
@@ -86,20 +121,6 @@ impl AdamW {
         let direction = first.clone() / (1.0 - beta_1.powi(self.step)) / (corrected.sqrt() + epsilon);
         self.moments.insert(name, Moments { first, second });
         direction
-    }
-
-    /// Nesterov momentum, its singular values brought near one, as long as AdamW's steps are.
-    fn orthogonal_direction(&mut self, name: String, gradient: Tensor<1>, shape: [usize; 2]) -> Tensor<1> {
-        let momentum = match self.moments.remove(&name) {
-            Some(moments) => moments.first * MUON_MOMENTUM + gradient.clone(),
-            None => gradient.clone(),
-        };
-        let ahead = gradient + momentum.clone() * MUON_MOMENTUM;
-        let second = Tensor::zeros([1], &momentum.device());
-        self.moments.insert(name, Moments { first: momentum, second });
-        let count = shape[0] * shape[1];
-        let scale = 0.2 * (shape[0].max(shape[1]) as f32).sqrt();
-        (orthogonalize(ahead.reshape(shape)) * scale).reshape([count])
     }
 
     /// The state as a safetensors file.
@@ -160,6 +181,50 @@ impl AdamW {
 
 /// Share of Muon's momentum that a step keeps.
 const MUON_MOMENTUM: f32 = 0.95;
+
+/// Nesterov momentum, its singular values brought near one, as long as AdamW's steps are.
+fn orthogonal_direction(
+    gradient: Tensor<1>,
+    moments: Option<Moments>,
+    shape: [usize; 2],
+) -> (Tensor<1>, Moments) {
+    let momentum = match moments {
+        Some(moments) => moments.first * MUON_MOMENTUM + gradient.clone(),
+        None => gradient.clone(),
+    };
+    let ahead = gradient + momentum.clone() * MUON_MOMENTUM;
+    let second = Tensor::zeros([1], &momentum.device());
+    let scale = 0.2 * (shape[0].max(shape[1]) as f32).sqrt();
+    let direction = (orthogonalize(ahead.reshape(shape)) * scale).reshape([shape[0] * shape[1]]);
+    (direction, Moments { first: momentum, second })
+}
+
+/// Names and shapes of the matrices that Muon moves.
+fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
+    #[derive(Default)]
+    struct Shapes {
+        path: Path,
+        found: BTreeMap<String, [usize; 2]>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
+        }
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.exit(container);
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.stored();
+            if D == 2 && !name.starts_with("model.embed_tokens.") && !name.starts_with("lm_head.") {
+                let shape = param.lazy_shape();
+                self.found.insert(name, [shape[0], shape[1]]);
+            }
+        }
+    }
+    let mut shapes = Shapes::default();
+    model.visit(&mut shapes);
+    shapes.found
+}
 
 /// Five steps of the quintic Newton-Schulz iteration: singular values go to about one.
 fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
@@ -258,6 +323,8 @@ struct Update<'step> {
     path: Path,
     optimizer: &'step mut AdamW,
     gradients: NamedGradients,
+    /// Of the matrices that Muon moves.
+    directions: NamedGradients,
     learning_rate: f32,
 }
 
@@ -272,16 +339,10 @@ impl ModuleMapper for Update<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.stored();
-        let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let is_orthogonal = self.optimizer.config.matrices == MatrixRule::Muon
-            && D == 2
-            && !name.starts_with("model.embed_tokens.")
-            && !name.starts_with("lm_head.");
-        let direction = if is_orthogonal {
-            let shape = param.lazy_shape();
-            self.optimizer.orthogonal_direction(name, gradient, [shape[0], shape[1]])
-        } else {
-            self.optimizer.adam_direction(name, gradient)
+        let direction = match (self.directions.remove(&name), self.gradients.remove(&name)) {
+            (Some(direction), _) => direction,
+            (None, Some(gradient)) => self.optimizer.adam_direction(name, gradient),
+            (None, None) => return param,
         };
         let weight_decay = self.optimizer.config.weight_decay;
 

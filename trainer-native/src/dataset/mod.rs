@@ -1,9 +1,11 @@
 //! Training data: files on disk to conversations with pictures.
 
+mod augment;
 mod conversation;
 mod order;
 mod sharegpt;
 
+pub use augment::augment;
 pub use conversation::{Conversation, encode, split_content};
 pub use order::epoch_order;
 pub use sharegpt::read_dataset;

@@ -69,6 +69,8 @@ pub struct SftRecipe {
     pub image_min_pixels: u64,
     /// Largest area of an image; 0 takes the checkpoint's.
     pub image_max_pixels: u64,
+    /// How strongly images are changed before they are shown, from 0 (not at all) to 1.
+    pub image_augmentation: f64,
 }
 
 impl Default for SftRecipe {
@@ -103,6 +105,7 @@ impl Default for SftRecipe {
             freeze_language_model: false,
             image_min_pixels: 0,
             image_max_pixels: 0,
+            image_augmentation: 0.0,
         }
     }
 }
@@ -165,6 +168,7 @@ impl SftRecipe {
             ("adam_beta2", is_share(self.adam_beta2)),
             ("adam_epsilon", is_above_zero(self.adam_epsilon.into())),
             ("max_grad_norm", (self.max_grad_norm >= 0.0, "a number of at least 0")),
+            ("image_augmentation", ((0.0..=1.0).contains(&self.image_augmentation), "from 0 to 1")),
         ] {
             if !is_right {
                 bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");

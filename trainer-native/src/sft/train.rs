@@ -5,7 +5,7 @@
 
 use super::{SftRecipe, learning_rate, token_loss};
 use crate::checkpoint::{self, explain, read_files, write_file};
-use crate::dataset::{Conversation, encode, epoch_order, read_dataset};
+use crate::dataset::{Conversation, augment, encode, epoch_order, read_dataset};
 use crate::device::OpenDevice;
 use crate::optimizer::{AdamW, AdamWConfig, NamedGradients, accumulate, clip, collect};
 use crate::progress::{Progress, interrupted};
@@ -16,6 +16,8 @@ use fine_r1_core::model::positions::Positions;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::{CheckpointFiles, Processor};
 use fine_r1_core::weights::Precision;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -97,7 +99,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     let mut left_out = 0;
     for step in first_step..total {
         let chosen = choose(&data, recipe, step, steps_per_epoch);
-        let pass = run_step(&model, &processor, recipe, &workers, &chosen)?;
+        let pass = run_step(&model, &processor, recipe, &workers, step, &chosen)?;
         left_out += pass.left_out;
         let mut gradients = pass.gradients;
         let norm = clip(&mut gradients, recipe.max_grad_norm);
@@ -188,9 +190,10 @@ fn run_step(
     processor: &Processor,
     recipe: &SftRecipe,
     workers: &Workers,
+    step: usize,
     chosen: &[&Conversation],
 ) -> Result<Pass> {
-    let samples = read_samples(processor, chosen, recipe.workers)?;
+    let samples = read_samples(processor, recipe, step, chosen)?;
     let (samples, long): (Vec<Sample>, Vec<Sample>) =
         samples.into_iter().partition(|sample| sample.prompt.ids.len() <= recipe.cutoff_len);
     let labels: usize =
@@ -247,30 +250,50 @@ fn choose<'data>(
     order[start..(start + batch).min(data.len())].iter().map(|index| &data[*index]).collect()
 }
 
-fn read_samples(processor: &Processor, chosen: &[&Conversation], workers: usize) -> Result<Vec<Sample>> {
-    let share = chosen.len().div_ceil(workers).max(1);
+fn read_samples(
+    processor: &Processor,
+    recipe: &SftRecipe,
+    step: usize,
+    chosen: &[&Conversation],
+) -> Result<Vec<Sample>> {
+    let share = chosen.len().div_ceil(recipe.workers).max(1);
     thread::scope(|scope| {
         let handles: Vec<_> = chosen
             .chunks(share)
-            .map(|part| {
+            .enumerate()
+            .map(|(part, rows)| {
                 scope.spawn(move || {
-                    part.iter().map(|row| read_sample(processor, row)).collect::<Result<Vec<_>>>()
+                    let first = step * recipe.samples_per_step() + part * share;
+                    let numbered = rows.iter().zip(first..);
+                    numbered.map(|(row, number)| read_sample(processor, recipe, number, row)).collect()
                 })
             })
             .collect();
         let mut samples = Vec::with_capacity(chosen.len());
         for handle in handles {
-            samples.extend(handle.join().map_err(|_| anyhow!("a reader thread panicked"))??);
+            let read: Result<Vec<_>> = handle.join().map_err(|_| anyhow!("a reader thread panicked"))?;
+            samples.extend(read?);
         }
         Ok(samples)
     })
 }
 
-fn read_sample(processor: &Processor, conversation: &Conversation) -> Result<Sample> {
+/// `number` counts the samples of the run, so that a resumed run changes its images alike.
+fn read_sample(
+    processor: &Processor,
+    recipe: &SftRecipe,
+    number: usize,
+    conversation: &Conversation,
+) -> Result<Sample> {
+    let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
+    random.set_stream(number as u64);
     let images = conversation
         .images
         .iter()
-        .map(|path| read_image(path, processor).with_context(|| conversation.source.clone()))
+        .map(|path| {
+            read_image(path, processor, recipe.image_augmentation, &mut random)
+                .with_context(|| conversation.source.clone())
+        })
         .collect::<Result<Vec<Patches>>>()?;
     let grids: Vec<_> = images.iter().map(|image| image.grid).collect();
     let encoded = encode(processor, conversation, &grids)?;
@@ -280,10 +303,16 @@ fn read_sample(processor: &Processor, conversation: &Conversation) -> Result<Sam
     Ok(Sample { prompt: Prompt { ids: encoded.ids, positions, images }, is_label: encoded.is_label })
 }
 
-fn read_image(path: &Path, processor: &Processor) -> Result<Patches> {
+fn read_image(
+    path: &Path,
+    processor: &Processor,
+    augmentation: f64,
+    random: &mut ChaCha8Rng,
+) -> Result<Patches> {
     let bytes =
         fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
     decode(&bytes, &DecodeLimits::default())
+        .map(|photo| if augmentation > 0.0 { augment(&photo, augmentation, random) } else { photo })
         .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
         .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
 }

@@ -1,0 +1,81 @@
+//! Changes a training picture as another photographer would have taken it: nearer, off-centre, in
+//! other light and other paint. Proportions and left and right stay, since answers speak of them.
+
+use image::{RgbImage, imageops};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// At strength 1: the share of either side that a crop takes away at most.
+const CROP: f64 = 0.2;
+/// At strength 1: the largest change of a channel's gain, as a power of two.
+const GAIN: f64 = 0.6;
+/// At strength 1: the largest change of the exponent that brightens or darkens, as a power of two.
+const GAMMA: f64 = 0.6;
+/// At strength 1: how often red, green and blue change places.
+const PERMUTED: f64 = 0.4;
+/// At strength 1: how often colour is taken away.
+const GREY: f64 = 0.15;
+
+/// A changed copy; `strength` is from 0, which changes nothing, to 1.
+#[must_use]
+pub fn augment(photo: &RgbImage, strength: f64, random: &mut ChaCha8Rng) -> RgbImage {
+    let kept = 1.0 - strength * CROP * random.random::<f64>();
+    let [width, height] =
+        [photo.width(), photo.height()].map(|side| ((f64::from(side) * kept).round() as u32).max(1));
+    let left = random.random_range(0..=photo.width() - width);
+    let top = random.random_range(0..=photo.height() - height);
+    let mut changed = imageops::crop_imm(photo, left, top, width, height).to_image();
+
+    let mut around_one = |range: f64| (strength * range * random.random_range(-1.0..=1.0)).exp2();
+    let gamma = around_one(GAMMA);
+    let tables: [[u8; 256]; 3] = std::array::from_fn(|_| {
+        let gain = around_one(GAIN);
+        std::array::from_fn(|value| {
+            ((value as f64 / 255.0).powf(gamma) * gain * 255.0).round().clamp(0.0, 255.0) as u8
+        })
+    });
+    let mut order = [0, 1, 2];
+    if random.random_bool(strength * PERMUTED) {
+        order.rotate_left(random.random_range(0..3));
+        let pair = random.random_range(0..2);
+        order.swap(pair, pair + 1);
+    }
+    let grey = random.random_bool(strength * GREY);
+    for pixel in changed.pixels_mut() {
+        let old = pixel.0;
+        pixel.0 = std::array::from_fn(|channel| tables[channel][usize::from(old[order[channel]])]);
+        if grey {
+            let [red, green, blue] = pixel.0.map(u32::from);
+            pixel.0 = [((299 * red + 587 * green + 114 * blue) / 1000) as u8; 3];
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn photo() -> RgbImage {
+        RgbImage::from_fn(40, 20, |x, y| image::Rgb([(x * 6) as u8, (y * 12) as u8, 77]))
+    }
+
+    #[test]
+    fn strength_zero_changes_nothing() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(augment(&photo(), 0.0, &mut random), photo());
+    }
+
+    #[test]
+    fn proportions_stay_and_the_seed_decides() {
+        let once = |seed| augment(&photo(), 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+        for seed in 0..50 {
+            let changed = once(seed);
+            let proportion = f64::from(changed.width()) / f64::from(changed.height());
+            assert!((proportion - 2.0).abs() < 0.1, "{proportion}");
+            assert_eq!(changed, once(seed));
+        }
+        assert_ne!(once(1), once(2));
+    }
+}
