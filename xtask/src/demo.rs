@@ -1,25 +1,81 @@
-//! `cargo xtask demo`: the main job on the embedded model.
+//! `cargo xtask demo`: the page with the embedded model, built and served.
 
-use crate::shell::{root, run as step, trainer};
+use crate::browser::{self, Script};
+use crate::folders::Folders;
+use crate::serve::{self, Site};
+use crate::site::{self, Wishes};
 use anyhow::Result;
-use std::path::PathBuf;
-use std::process::Command;
+use clap::Args;
+use std::thread;
 
-/// One photo of each of some variants, from the held-out test images.
-const SAMPLES: [&str; 4] = [
-    "tests/data/airliners/images/test_seen/747-400/delta-0.jpg",
-    "tests/data/airliners/images/test_seen/737-300/air-baltic-0.jpg",
-    "tests/data/airliners/images/test_seen/atr-72/avianca-0.jpg",
-    "tests/data/airliners/images/test_seen/pa-28/ec-jma-0.jpg",
-];
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Port to serve on; otherwise 8080 if it is free, or any free one.
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// As published: fail where a module is not optimised or larger than its goal.
+    #[arg(long)]
+    release: bool,
+    /// Leave the browser closed.
+    #[arg(long)]
+    no_open: bool,
+    /// Recognise a photo in headless Chromium on both devices, and end.
+    #[arg(long, conflicts_with_all = ["port", "no_open", "allow_models"])]
+    check: bool,
+    /// Leave the build for WebGPU out, which takes 20 minutes the first time.
+    #[arg(long)]
+    cpu_only: bool,
+    /// Let the page fetch models from this origin, too: `https://models.example`.
+    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
+    allow_models: Vec<String>,
+}
 
-/// Recognises the sample photos, or the given ones.
+/// Builds everything, then serves until it is interrupted, or checks.
 ///
 /// # Errors
-/// The program does not build or a photo cannot be recognised.
-pub fn run(release: bool, photos: &[PathBuf]) -> Result<()> {
-    let binary = trainer(release)?;
-    let samples: Vec<PathBuf> = SAMPLES.iter().map(|sample| root().join(sample)).collect();
-    let photos = if photos.is_empty() { samples.as_slice() } else { photos };
-    step("recognize", Command::new(binary).arg("recognize").args(photos))
+/// Something does not build, the port is taken, or the check fails.
+pub fn run(arguments: &DemoArgs) -> Result<()> {
+    let folders = Folders::find()?;
+    let wishes = Wishes { cpu_only: arguments.cpu_only, release: arguments.release };
+    let site = site::build(&folders, wishes)?;
+    if arguments.check {
+        let script =
+            Script { name: "check.mjs", arguments: &[], native: None, cpu_only: arguments.cpu_only };
+        return browser::run(&folders, &script);
+    }
+    let url = serve::start(Site::new(site, &arguments.allow_models), arguments.port)?;
+    println!("{url}");
+    eprintln!("Ctrl-C ends it");
+    if !arguments.no_open {
+        browser::open(&url);
+    }
+    loop {
+        thread::park();
+    }
+}
+
+/// Scheme, host and port, as a Content-Security-Policy takes them.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let origin = text.trim_end_matches('/');
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(is_plain) => Ok(origin.to_owned()),
+        _ => Err("an origin has a scheme and a host and nothing else, such as https://models.example".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_and_host() {
+        assert_eq!(parse_origin("https://models.example/").as_deref(), Ok("https://models.example"));
+        assert_eq!(parse_origin("http://127.0.0.1:8000").as_deref(), Ok("http://127.0.0.1:8000"));
+        for text in ["models.example", "https://", "https://a.example/folder", "https://a.example; script-src *"] {
+            assert!(parse_origin(text).is_err(), "{text}");
+        }
+    }
 }

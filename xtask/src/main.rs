@@ -1,13 +1,35 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask demo` and what maintainers need.
 
+mod bindgen;
+mod browser;
+mod compress;
+mod debian;
 mod demo;
+mod examples;
+mod fingerprint;
+mod folders;
+mod hash;
+mod manifest;
 mod nano;
+mod node;
+mod optimize;
+mod package;
+mod recognize;
 mod reference;
+mod serve;
 mod shell;
+mod site;
+mod sizes;
 mod test;
+mod toolchain;
+mod tree;
+mod wasm;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use folders::Folders;
+use site::Wishes;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Fine-R1's own commands.
@@ -20,10 +42,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Format check, clippy, all tests and the documentation: what CI runs.
-    Test,
-    /// Recognise the sample photos with the embedded nano model.
-    Demo {
+    /// Format check, clippy, all tests, the documentation, and the page in a browser: what CI runs.
+    Test(test::TestArgs),
+    /// Build the page with the embedded nano model, serve it and open it.
+    Demo(demo::DemoArgs),
+    /// Write the page as a folder that any file server can serve.
+    Site {
+        /// Folder to write.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Fail where a module is not optimised or larger than its goal.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Recognise the sample photos, or the given ones, in the terminal.
+    Recognize {
         /// Build with full optimisation; takes minutes longer the first time.
         #[arg(long)]
         release: bool,
@@ -53,8 +86,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Test => test::run(),
-        Command::Demo { release, photos } => demo::run(release, &photos),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Site { out, release } => write_site(&out, release),
+        Command::Recognize { release, photos } => recognize::run(release, &photos),
         Command::Nano { pretrain, out } => nano::run(pretrain.as_deref(), &out),
         Command::Reference { golden, speed } => reference::run(golden, speed),
     };
@@ -65,4 +100,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn write_site(out: &Path, release: bool) -> Result<()> {
+    site::write(&Folders::find()?, Wishes { release, ..Wishes::default() }, out)
 }

@@ -1,14 +1,39 @@
 //! `cargo xtask test`: everything that must hold before a change is taken.
 
-use crate::shell::{cargo, run as step, works};
+use crate::browser::{self, Script};
+use crate::folders::Folders;
+use crate::shell::{cargo, run as step, trainer, works};
+use crate::site::{self, Wishes};
 use anyhow::{Result, bail};
+use clap::Args;
 use std::process::Command;
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Leave out what needs a browser.
+    #[arg(long, conflicts_with = "browser")]
+    native: bool,
+    /// Only what needs a browser: all of it, or the named files of tests/browser.
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    browser: Option<Vec<String>>,
+}
 
 /// Runs all checks in order of their cost.
 ///
 /// # Errors
 /// The first check that fails.
-pub fn run() -> Result<()> {
+pub fn run(arguments: &TestArgs) -> Result<()> {
+    if arguments.browser.is_none() {
+        test_natively()?;
+    }
+    if !arguments.native {
+        test_in_browser(arguments.browser.as_deref().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn test_natively() -> Result<()> {
     install("fmt", "rustfmt")?;
     install("clippy", "clippy")?;
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
@@ -19,6 +44,15 @@ pub fn run() -> Result<()> {
     step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     step("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test_in_browser(names: &[String]) -> Result<()> {
+    let folders = Folders::find()?;
+    let native = trainer(false)?;
+    site::build(&folders, Wishes::default())?;
+    eprintln!("--- tests in the browser");
+    let script = Script { name: "run.mjs", arguments: names, native: Some(&native), cpu_only: false };
+    browser::run(&folders, &script)
 }
 
 /// Adds a component of the toolchain through rustup where it is missing.

@@ -7,6 +7,7 @@
 mod error;
 mod fields;
 mod generation;
+pub mod manifest;
 mod model;
 mod preprocessor;
 mod presets;
@@ -15,6 +16,7 @@ mod vision;
 
 pub use error::ConfigError;
 pub use generation::GenerationConfig;
+pub use manifest::{Manifest, ManifestFile};
 pub use model::{Architecture, ModelConfig, TokenIds};
 pub use preprocessor::PreprocessorConfig;
 pub use presets::{PRESETS, Preset, preset};

@@ -2,11 +2,11 @@
 
 use super::names::{is_redundant, published_name};
 use super::shards::parse;
-use super::{Precision, TensorFacts, WeightsError, stored_name};
+use super::{Precision, TensorFacts, TensorPlace, WeightsError, stored_name};
 use crate::model::VisionLanguageModel;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::SafeTensors;
+use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Loads a model file by file.
@@ -53,28 +53,62 @@ impl Loader {
     /// The file is damaged, or holds a tensor of an unusable type.
     pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), WeightsError> {
         let tensors = parse(file, bytes)?;
-        let mut names = HashMap::new();
+        let mut taken = Taken::new();
         for (name, view) in tensors.iter() {
-            let published = published_name(name);
-            let Some(expected) = self.waiting.get(&published) else {
-                if !is_redundant(&published, self.model.lm_head.is_none()) {
-                    self.odd.insert(name.to_owned());
-                }
-                continue;
-            };
-            if view.shape() != expected.as_slice() {
-                self.misshaped.push((name.to_owned(), expected.clone(), view.shape().to_vec()));
-                self.waiting.remove(&published);
-                continue;
+            if let Some((published, stored)) = self.accept(name, view.dtype(), view.shape())? {
+                taken.insert(published, (stored, view.data()));
             }
-            let stored = Precision::of_stored(name, view.dtype())?;
-            *self.stored.entry(stored).or_default() += 1;
-            self.waiting.remove(&published);
-            names.insert(published, name.to_owned());
         }
-        let mut fill = Fill { path: Vec::new(), tensors: &tensors, names: &names, precision: self.precision };
-        self.model = self.model.clone().map(&mut fill);
+        self.fill(&taken);
         Ok(())
+    }
+
+    /// Takes one tensor, for callers that have no room for a whole file.
+    ///
+    /// # Errors
+    /// The tensor is of an unusable type, or `data` has another length than its place.
+    pub fn add_tensor(&mut self, place: &TensorPlace, data: &[u8]) -> Result<(), WeightsError> {
+        if data.len() != place.bytes.len() {
+            return Err(WeightsError::TensorLength {
+                tensor: place.name.clone(),
+                expected: place.bytes.len(),
+                found: data.len(),
+            });
+        }
+        if let Some((published, stored)) = self.accept(&place.name, place.dtype, &place.shape)? {
+            self.fill(&Taken::from([(published, (stored, data))]));
+        }
+        Ok(())
+    }
+
+    /// The published name and precision of a tensor that the model waits for; notes what is odd.
+    fn accept(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<Option<(String, Precision)>, WeightsError> {
+        let published = published_name(name);
+        let Some(expected) = self.waiting.get(&published) else {
+            if !is_redundant(&published, self.model.lm_head.is_none()) {
+                self.odd.insert(name.to_owned());
+            }
+            return Ok(None);
+        };
+        if shape != expected.as_slice() {
+            self.misshaped.push((name.to_owned(), expected.clone(), shape.to_vec()));
+            self.waiting.remove(&published);
+            return Ok(None);
+        }
+        let stored = Precision::of_stored(name, dtype)?;
+        *self.stored.entry(stored).or_default() += 1;
+        self.waiting.remove(&published);
+        Ok(Some((published, stored)))
+    }
+
+    fn fill(&mut self, taken: &Taken) {
+        let mut fill = Fill { path: Vec::new(), taken, precision: self.precision };
+        self.model = self.model.clone().map(&mut fill);
     }
 
     /// The model, once all files are added.
@@ -165,10 +199,12 @@ pub(super) fn parameter_shapes(model: &VisionLanguageModel) -> BTreeMap<String, 
     shapes.found
 }
 
+/// Tensors by published name: how they are stored, and their bytes.
+type Taken<'file> = HashMap<String, (Precision, &'file [u8])>;
+
 struct Fill<'file> {
     path: Vec<String>,
-    tensors: &'file SafeTensors<'file>,
-    names: &'file HashMap<String, String>,
+    taken: &'file Taken<'file>,
     precision: Option<Precision>,
 }
 
@@ -182,13 +218,9 @@ impl ModuleMapper for Fill<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = stored_name(&self.path.join("."));
-        let Some(view) = self.names.get(&path).and_then(|name| self.tensors.tensor(name).ok()) else {
-            return param;
-        };
-        let Ok(stored) = Precision::of_stored(&path, view.dtype()) else { return param };
-        let wanted = self.precision.unwrap_or(stored);
-        let data: TensorData = stored.convert(view.data(), view.shape(), wanted);
+        let Some((stored, bytes)) = self.taken.get(&stored_name(&self.path.join("."))) else { return param };
+        let wanted = self.precision.unwrap_or(*stored);
+        let data: TensorData = stored.convert(bytes, &param.lazy_shape(), wanted);
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, (&device, wanted.dtype()));
         // On a device that records, a loaded weight is one to be trained, as a drawn one would be.

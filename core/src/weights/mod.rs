@@ -10,4 +10,6 @@ pub use load::{LoadReport, Loader, NameCheck, check_names};
 pub use names::stored_name;
 pub use precision::Precision;
 pub use save::{Shard, encode_shard, plan_shards, shard_index};
-pub use shards::{ShardIndex, TensorFacts, WeightsError, read_header};
+pub use shards::{
+    LENGTH_FIELD, ShardIndex, TensorFacts, TensorPlace, WeightsError, header_length, read_header, read_places,
+};

@@ -3,9 +3,11 @@
 //! Format: <https://github.com/huggingface/safetensors#format>.
 
 use super::Precision;
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use thiserror::Error;
 
 /// Weights that cannot be read.
@@ -43,6 +45,16 @@ pub enum WeightsError {
         /// Its stored type.
         found: String,
     },
+    /// A tensor's bytes are not as many as its place in the file.
+    #[error("tensor `{tensor}` has {found} bytes, its place in the file {expected}")]
+    TensorLength {
+        /// Name of the tensor.
+        tensor: String,
+        /// Bytes of its place.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
     /// Tensors are absent or have the wrong shape.
     #[error("{}", mismatch(.missing, .misshaped))]
     Mismatch {
@@ -74,7 +86,7 @@ impl WeightsError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Damaged { .. } => "download the file again, and compare its size with the published one",
+            Self::Damaged { .. } | Self::TensorLength { .. } => "download the file again, and compare its size with the published one",
             Self::Index { .. } | Self::IndexPath { .. } => "download model.safetensors.index.json again",
             Self::Precision { .. } => "convert the checkpoint to float32, float16 or bfloat16 first",
             Self::Mismatch { .. } => "take config.json and the weight files from one and the same checkpoint",
@@ -149,6 +161,55 @@ pub fn read_header(file: &str, bytes: &[u8]) -> Result<Vec<TensorFacts>, Weights
         .collect();
     facts.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(facts)
+}
+
+/// Where a tensor lies in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorPlace {
+    /// Name as stored.
+    pub name: String,
+    /// Its axes.
+    pub shape: Vec<usize>,
+    /// Its type as stored.
+    pub dtype: Dtype,
+    /// Its bytes, counted from the file's first.
+    pub bytes: Range<usize>,
+}
+
+/// Bytes of a file that hold its length field and header; read so many before [`read_places`].
+#[must_use]
+pub fn header_length(first: [u8; LENGTH_FIELD]) -> u64 {
+    u64::from_le_bytes(first).saturating_add(LENGTH_FIELD as u64)
+}
+
+/// Bytes of the length field that a file begins with.
+pub const LENGTH_FIELD: usize = 8;
+
+/// The places of a file's tensors, in the order in which they lie, from its first bytes alone.
+///
+/// # Errors
+/// The bytes are no header of a safetensors file, or the file's length is not what it says.
+pub fn read_places(file: &str, start: &[u8], file_bytes: u64) -> Result<Vec<TensorPlace>, WeightsError> {
+    let damaged = |source| WeightsError::Damaged { file: file.to_owned(), source };
+    let header = start.get(LENGTH_FIELD..).unwrap_or_default();
+    let metadata: Metadata = serde_json::from_slice(header)
+        .map_err(|error| damaged(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    let first = start.len();
+    if first as u64 + metadata.data_len() as u64 != file_bytes {
+        return Err(damaged(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    let mut places: Vec<TensorPlace> = metadata
+        .tensors()
+        .into_iter()
+        .map(|(name, info)| TensorPlace {
+            name,
+            shape: info.shape.clone(),
+            dtype: info.dtype,
+            bytes: first + info.data_offsets.0..first + info.data_offsets.1,
+        })
+        .collect();
+    places.sort_by_key(|place| place.bytes.start);
+    Ok(places)
 }
 
 pub(super) fn parse<'bytes>(file: &str, bytes: &'bytes [u8]) -> Result<SafeTensors<'bytes>, WeightsError> {

@@ -1,0 +1,41 @@
+//! The page's components, one a file.
+
+mod answer;
+mod camera;
+mod considered;
+mod device_badge;
+mod examples;
+mod failure_notice;
+mod history;
+mod model_bar;
+mod model_picker;
+mod model_size;
+mod photo;
+mod photo_url;
+mod question;
+mod record_details;
+mod status;
+mod stored_models;
+mod theme;
+mod thinking;
+mod usage;
+
+pub use answer::AnswerPanel;
+pub use camera::CameraButton;
+pub use considered::ConsideredList;
+pub use device_badge::DeviceBadge;
+pub use examples::ExampleList;
+pub use failure_notice::FailureNotice;
+pub use history::HistoryList;
+pub use model_bar::ModelBar;
+pub use model_picker::ModelPicker;
+pub use model_size::ModelSizeLine;
+pub use photo::PhotoPanel;
+pub use photo_url::PhotoUrl;
+pub use question::QuestionForm;
+pub use record_details::RecordDetails;
+pub use status::StatusLine;
+pub use stored_models::StoredModels;
+pub use theme::ThemeToggle;
+pub use thinking::ThinkingPanel;
+pub use usage::UsageFigures;

@@ -1,0 +1,65 @@
+//! Where the browser's side lies: in cargo's target folder, never in the checkout.
+
+use crate::shell::cargo;
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+
+/// The folders of the build.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    target: PathBuf,
+}
+
+impl Folders {
+    /// Asks cargo for its target folder.
+    ///
+    /// # Errors
+    /// Cargo does not answer.
+    pub fn find() -> Result<Self> {
+        let metadata = cargo(&["metadata", "--format-version=1", "--no-deps"]).output()?;
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
+        let target =
+            metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+        Ok(Self { target: PathBuf::from(target) })
+    }
+
+    /// Cargo's target folder of a module: its features and its compiler disturb no other build.
+    #[must_use]
+    pub fn compiled(&self, module: &str) -> PathBuf {
+        self.target.join("wasm").join(module)
+    }
+
+    /// Finished modules and compressed files.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.web("cache")
+    }
+
+    /// Packages from npm.
+    #[must_use]
+    pub fn node(&self, purpose: &str) -> PathBuf {
+        self.web("node").join(purpose)
+    }
+
+    /// The module as an npm package.
+    #[must_use]
+    pub fn package(&self) -> PathBuf {
+        self.web("package")
+    }
+
+    /// The page with everything that it needs.
+    #[must_use]
+    pub fn site(&self) -> PathBuf {
+        self.web("site")
+    }
+
+    /// What the browser tests write.
+    #[must_use]
+    pub fn tests(&self) -> PathBuf {
+        self.web("tests")
+    }
+
+    fn web(&self, name: &str) -> PathBuf {
+        self.target.join("web").join(name)
+    }
+}

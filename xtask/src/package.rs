@@ -1,0 +1,28 @@
+//! The module as an npm package: hand-written JavaScript, both builds of the engine, the licence.
+
+use crate::folders::Folders;
+use crate::shell::root;
+use crate::tree;
+use crate::wasm::{CPU, WEBGPU, Workshop};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Lays the package out anew; `cpu_only` leaves the build for WebGPU out.
+///
+/// # Errors
+/// A module does not build, or a file cannot be written.
+pub fn lay_out(folders: &Folders, workshop: &Workshop, cpu_only: bool) -> Result<PathBuf> {
+    let modules = if cpu_only { vec![CPU] } else { vec![CPU, WEBGPU] };
+    let package = folders.package();
+    let built = modules
+        .iter()
+        .map(|module| Ok((module.name, workshop.build(module)?)))
+        .collect::<Result<Vec<(&str, PathBuf)>>>()?;
+    tree::fresh(&package)?;
+    tree::copy(&root().join("web/js"), &package)?;
+    tree::copy_file(&root().join("LICENSE"), &package.join("LICENSE"))?;
+    for (name, folder) in built {
+        tree::copy(&folder, &package.join(name))?;
+    }
+    Ok(package)
+}
