@@ -63,6 +63,18 @@ def photo(folder: Path) -> Path:
     return folder / "photo.png"
 
 
+def messages(question: str) -> list[dict]:
+    """What both are asked: the photograph, named relative to the folder, and the question."""
+    parts = [{"type": "image", "image": "photo.png"}, {"type": "text", "text": question}]
+    return [{"role": "user", "content": parts}]
+
+
+def write_messages(arguments: argparse.Namespace) -> Path:
+    path = arguments.folder / "messages.json"
+    path.write_text(json.dumps(messages(arguments.question)), encoding="utf-8")
+    return path
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Both programs in turns: `{"theirs": {what: [measurements]}, "ours": {...}}`."""
     theirs: dict[str, list[float]] = {}
@@ -106,7 +118,8 @@ def run_binary(arguments: argparse.Namespace) -> dict[str, float]:
     command = [
         str(arguments.binary),
         "recognize",
-        str(photo(arguments.folder)),
+        "--messages",
+        str(write_messages(arguments)),
         "--model",
         str(arguments.folder),
         "--json",
@@ -171,13 +184,7 @@ def serve(folder: Path, question: str) -> None:
         begin = time.perf_counter()
         state["asked"] = oracle.load(folder, attention="sdpa")
         loaded = time.perf_counter()
-        messages = [
-            {
-                "role": "user",
-                "content": [{"type": "image", "image": photo(folder).name}, {"type": "text", "text": question}],
-            }
-        ]
-        _, state["inputs"] = oracle.prepare(state["asked"], messages, folder)
+        _, state["inputs"] = oracle.prepare(state["asked"], messages(question), folder)
         prepared = time.perf_counter()
         measured = {
             "load_secs": loaded - begin,
@@ -232,7 +239,7 @@ def report(measured: dict[str, dict[str, list[float]]]) -> None:
         ratio = f"{right / left:.2f}" if left and right is not None else ""
         print(f"| {name} | {number(left)} | {number(right)} | {ratio} |")
     if "prompt_tokens" in ours and ours["prompt_tokens"][0] != theirs["prompt_tokens"][0]:
-        print("\nThe prompts have different lengths: give both the same question.", file=sys.stderr)
+        sys.exit("the prompts have different lengths: the comparison is void")
 
 
 def number(value: float | None) -> str:

@@ -22,8 +22,10 @@ pub fn App() -> impl IntoView {
         }
     });
     window_event_listener(ev::dragover, move |event| {
-        event.prevent_default();
-        is_dragging.set(true);
+        if engine::is_for_page(&event) {
+            event.prevent_default();
+            is_dragging.set(true);
+        }
     });
     window_event_listener(ev::dragleave, move |event| {
         // Between two elements of the page it has not left.
@@ -32,8 +34,11 @@ pub fn App() -> impl IntoView {
         }
     });
     window_event_listener(ev::drop, move |event| {
-        event.prevent_default();
         is_dragging.set(false);
+        if !engine::is_for_page(&event) {
+            return;
+        }
+        event.prevent_default();
         if let Some(handed) = engine::dropped(&event) {
             page.take_handed(handed);
         }

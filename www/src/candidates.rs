@@ -138,8 +138,7 @@ mod tests {
             ("It could be raining.", vec![]),
             ("A white aircraft.", vec![]),
         ] {
-            let found: Vec<String> =
-                considered(&[], thought, "").into_iter().map(|name| name.name).collect();
+            let found: Vec<String> = considered(&[], thought, "").into_iter().map(|name| name.name).collect();
             assert_eq!(found, expected, "{thought}");
         }
         let given = considered(&names(&["A320"]), "Is it A319 or A321?", "A320");

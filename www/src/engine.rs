@@ -15,11 +15,11 @@ use wasm_bindgen::prelude::{Closure, JsCast, JsValue, wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, ClipboardEvent, DataTransfer, Document, DragEvent,
-    Element, File, HtmlAnchorElement, HtmlCanvasElement, HtmlDialogElement, HtmlElement, HtmlInputElement,
-    HtmlVideoElement, MediaStream, MediaStreamConstraints, MediaStreamTrack, MediaTrackConstraints,
-    MessageEvent, Navigator, ReferrerPolicy, RequestCredentials, RequestInit, Response,
-    ScrollIntoViewOptions, ScrollLogicalPosition, ServiceWorkerContainer, ServiceWorkerRegistration, Storage,
-    Url, Window, Worker, WorkerOptions, WorkerType, console,
+    Element, EventTarget, File, HtmlAnchorElement, HtmlCanvasElement, HtmlDialogElement, HtmlElement,
+    HtmlInputElement, HtmlVideoElement, MediaStream, MediaStreamConstraints, MediaStreamTrack,
+    MediaTrackConstraints, MessageEvent, Navigator, ReferrerPolicy, RequestCredentials, RequestInit,
+    Response, ScrollIntoViewOptions, ScrollLogicalPosition, ServiceWorkerContainer,
+    ServiceWorkerRegistration, Storage, Url, Window, Worker, WorkerOptions, WorkerType, console,
 };
 
 /// The worker of the module, relative to the page.
@@ -234,7 +234,9 @@ fn cut(what: &str, error: &JsValue) -> Failure {
         true if what == "the photo" => {
             "check the address; if the other site does not allow other pages to read its photos, save the photo and drop it here"
         }
-        true => "check the connection and the address; the other site must allow this page to read the file (CORS)",
+        true => {
+            "check the connection and the address; the other site must allow this page to read the file (CORS)"
+        }
     };
     failure(codes::NETWORK, format!("{what} could not be fetched"), hint)
 }
@@ -326,6 +328,18 @@ pub fn chosen(event: &web_sys::Event) -> Option<Result<Picked, Failure>> {
     Some(Picked::from_file(file))
 }
 
+/// Whether what is dragged is meant for the page: files always, text unless it is over a field.
+pub fn is_for_page(event: &DragEvent) -> bool {
+    let has_files = event
+        .data_transfer()
+        .is_some_and(|data| data.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files")));
+    has_files || !is_field(event.target())
+}
+
+fn is_field(target: Option<EventTarget>) -> bool {
+    target.is_some_and(|target| target.dyn_ref::<HtmlInputElement>().is_some())
+}
+
 /// What was dropped onto the page.
 pub fn dropped(event: &DragEvent) -> Option<Handed> {
     handed(&event.data_transfer()?)
@@ -333,8 +347,7 @@ pub fn dropped(event: &DragEvent) -> Option<Handed> {
 
 /// What was pasted; text only if it was not meant for a field.
 pub fn pasted(event: &ClipboardEvent) -> Option<Handed> {
-    let target = event.target();
-    let is_field = target.is_some_and(|target| target.dyn_ref::<HtmlInputElement>().is_some());
+    let is_field = is_field(event.target());
     handed(&event.clipboard_data()?).filter(|handed| matches!(handed, Handed::File(_)) || !is_field)
 }
 
@@ -368,7 +381,7 @@ impl Drop for Camera {
 impl Camera {
     /// Asks for the camera, on a phone the one at its back.
     pub async fn open() -> Result<Self, Failure> {
-        let devices = window().navigator().media_devices().ok().filter(|devices| is_there(devices));
+        let devices = window().navigator().media_devices().ok().filter(is_there);
         let Some(devices) = devices else {
             return Err(failure(
                 codes::NO_API,
@@ -393,7 +406,8 @@ impl Camera {
     /// Takes a photo of what is shown.
     pub async fn take(&self, video: &HtmlVideoElement) -> Result<Picked, Failure> {
         let (width, height) = (video.video_width(), video.video_height());
-        let dark = || failure(codes::BAD_IMAGE, "the camera shows nothing yet", "wait a moment and try again");
+        let dark =
+            || failure(codes::BAD_IMAGE, "the camera shows nothing yet", "wait a moment and try again");
         if width == 0 || height == 0 {
             return Err(dark());
         }
@@ -484,7 +498,8 @@ pub fn save_json(name: &str, text: &str) -> Result<(), Failure> {
     };
     let options = BlobPropertyBag::new();
     options.set_type("application/json");
-    let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&text.into()), &options).map_err(refused)?;
+    let blob =
+        Blob::new_with_str_sequence_and_options(&Array::of1(&text.into()), &options).map_err(refused)?;
     let url = ObjectUrl::new(&blob)?;
     let link: HtmlAnchorElement = document().create_element("a").map_err(refused)?.unchecked_into();
     link.set_href(&url.0);

@@ -35,7 +35,11 @@ pub fn parse(text: &str) -> Result<Vec<Example>, Failure> {
     let examples: Vec<Example> = serde_json::from_str(text)
         .map_err(|_| failure(codes::INTERNAL, "the list of example photos cannot be read", hint))?;
     if examples.iter().any(|example| !is_plain_name(&example.file)) {
-        return Err(failure(codes::INTERNAL, "the list of example photos names a file outside its folder", hint));
+        return Err(failure(
+            codes::INTERNAL,
+            "the list of example photos names a file outside its folder",
+            hint,
+        ));
     }
     Ok(examples)
 }

@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn a_typed_address_is_needed_only_for_other_models() {
         assert_eq!(ModelSource::from_value("nano").address("").unwrap(), NANO);
-        assert_eq!(ModelSource::from_value("url").address(" https://a.example/m ").unwrap(), "https://a.example/m");
+        assert_eq!(
+            ModelSource::from_value("url").address(" https://a.example/m ").unwrap(),
+            "https://a.example/m"
+        );
         assert_eq!(ModelSource::Url.address("  ").unwrap_err().code, codes::NOT_FOUND);
     }
 

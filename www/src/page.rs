@@ -9,9 +9,7 @@ use crate::model_source::{ModelSize, ModelSource, size_of_manifest};
 use crate::photo::{Photo, is_address, keep_recent};
 use crate::problem::{failure, sentence};
 use crate::state::{Asked, Record, State};
-use fine_r1_web::protocol::{
-    DeviceChoice, Event, Failure, RecognizeOptions, Request, StoredModel, codes,
-};
+use fine_r1_web::protocol::{DeviceChoice, Event, Failure, RecognizeOptions, Request, StoredModel, codes};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::sync::Arc;
@@ -289,7 +287,8 @@ impl Page {
             if self.photo_request.get_value() != request {
                 return;
             }
-            let photo = picked.and_then(Photo::new).map(|photo| Photo { label: Some(example.label), ..photo });
+            let photo =
+                picked.and_then(Photo::new).map(|photo| Photo { label: Some(example.label), ..photo });
             let is_there = photo.is_ok();
             self.put_photo(photo);
             if is_there {
@@ -413,8 +412,7 @@ impl Page {
                 self.stored.set(Stored::Failed(error));
             }
             Arrival::Event(event) => {
-                let is_loading =
-                    self.state.with_untracked(|state| matches!(state, State::Loading { .. }));
+                let is_loading = self.state.with_untracked(|state| matches!(state, State::Loading { .. }));
                 let is_done = matches!(event, Event::Done { .. });
                 self.change(|state| state.apply(event, engine::now_ms()));
                 if is_done {

@@ -51,9 +51,11 @@ fn check(name: &str, kind: &str, bytes: f64) -> Result<(), Failure> {
             format!("{name} is a web page, not a photo"),
             "open the photo itself, copy its address and use that",
         )),
-        "image/svg+xml" | "image/heic" | "image/heif" | "image/avif" | "image/tiff" => {
-            Err(failure(codes::BAD_IMAGE, format!("{name} is in a format that the model does not read"), formats))
-        }
+        "image/svg+xml" | "image/heic" | "image/heif" | "image/avif" | "image/tiff" => Err(failure(
+            codes::BAD_IMAGE,
+            format!("{name} is in a format that the model does not read"),
+            formats,
+        )),
         "" | "application/octet-stream" => Ok(()),
         kind if kind.starts_with("image/") => Ok(()),
         _ => Err(failure(codes::BAD_IMAGE, format!("{name} is not a photo"), formats)),

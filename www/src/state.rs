@@ -388,7 +388,11 @@ mod tests {
     }
 
     fn asked() -> Asked {
-        Asked { photo_name: "photo.jpg".into(), candidates: vec!["A319".into(), "A320".into()], ..Asked::default() }
+        Asked {
+            photo_name: "photo.jpg".into(),
+            candidates: vec!["A319".into(), "A320".into()],
+            ..Asked::default()
+        }
     }
 
     fn after(events: Vec<Event>) -> State {
@@ -445,7 +449,8 @@ mod tests {
 
     #[test]
     fn the_complete_answer_replaces_what_streamed() {
-        let outcome = Outcome { thinking: "Two engines.".into(), answer: "A320".into(), ..Outcome::default() };
+        let outcome =
+            Outcome { thinking: "Two engines.".into(), answer: "A320".into(), ..Outcome::default() };
         let state = after(vec![answering(7, " A320 "), Event::Done { id: 7, outcome }]);
         assert_eq!((state.thinking(), state.answer()), ("Two engines.", "A320"));
         assert_eq!(state.status(), "Answer: A320.");

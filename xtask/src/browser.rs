@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Browsers of one kind, under the names that they have.
 const NAMES: [&str; 6] = [
@@ -75,7 +75,9 @@ pub fn open(url: &str) {
         "windows" => ("cmd", &["/C", "start", ""]),
         _ => ("xdg-open", &[]),
     };
-    works(Command::new(program).args(arguments).arg(url));
+    let mut command = Command::new(program);
+    command.args(arguments).arg(url).stdout(Stdio::null()).stderr(Stdio::null());
+    drop(command.spawn());
 }
 
 fn chromium() -> Result<PathBuf> {

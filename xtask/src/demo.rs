@@ -40,8 +40,7 @@ pub fn run(arguments: &DemoArgs) -> Result<()> {
     let wishes = Wishes { cpu_only: arguments.cpu_only, release: arguments.release };
     let site = site::build(&folders, wishes)?;
     if arguments.check {
-        let script =
-            Script { name: "check.mjs", arguments: &[], native: None, cpu_only: arguments.cpu_only };
+        let script = Script { name: "check.mjs", arguments: &[], native: None, cpu_only: arguments.cpu_only };
         return browser::run(&folders, &script);
     }
     let url = serve::start(Site::new(site, &arguments.allow_models), arguments.port)?;
@@ -62,7 +61,10 @@ fn parse_origin(text: &str) -> Result<String, String> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
     match host {
         Some(host) if !host.is_empty() && host.chars().all(is_plain) => Ok(origin.to_owned()),
-        _ => Err("an origin has a scheme and a host and nothing else, such as https://models.example".to_owned()),
+        _ => {
+            Err("an origin has a scheme and a host and nothing else, such as https://models.example"
+                .to_owned())
+        }
     }
 }
 
@@ -74,7 +76,9 @@ mod tests {
     fn an_origin_is_scheme_and_host() {
         assert_eq!(parse_origin("https://models.example/").as_deref(), Ok("https://models.example"));
         assert_eq!(parse_origin("http://127.0.0.1:8000").as_deref(), Ok("http://127.0.0.1:8000"));
-        for text in ["models.example", "https://", "https://a.example/folder", "https://a.example; script-src *"] {
+        for text in
+            ["models.example", "https://", "https://a.example/folder", "https://a.example; script-src *"]
+        {
             assert!(parse_origin(text).is_err(), "{text}");
         }
     }

@@ -17,7 +17,8 @@ impl Folders {
     /// Cargo does not answer.
     pub fn find() -> Result<Self> {
         let metadata = cargo(&["metadata", "--format-version=1", "--no-deps"]).output()?;
-        let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
+        let metadata: serde_json::Value =
+            serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
         let target =
             metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
         Ok(Self { target: PathBuf::from(target) })

@@ -51,7 +51,8 @@ pub fn CameraButton() -> impl IntoView {
         camera.set_value(None);
     };
     let take = move |_| {
-        let (Some(opened), Some(video)) = (camera.try_update_value(Option::take).flatten(), video.get_untracked())
+        let (Some(opened), Some(video)) =
+            (camera.try_update_value(Option::take).flatten(), video.get_untracked())
         else {
             return;
         };

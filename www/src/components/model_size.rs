@@ -25,7 +25,9 @@ pub fn ModelSizeLine() -> impl IntoView {
             return view! { <p class="model-size">{text}</p> }.into_any();
         }
         match page.size.get() {
-            Size::Unknown => view! { <p class="model-size">"Its size shows once a URL is given."</p> }.into_any(),
+            Size::Unknown => {
+                view! { <p class="model-size">"Its size shows once a URL is given."</p> }.into_any()
+            }
             Size::Looking => view! { <p class="model-size">"Looking up its size…"</p> }.into_any(),
             Size::Known(model) => {
                 let text = format!(
@@ -37,11 +39,8 @@ pub fn ModelSizeLine() -> impl IntoView {
                 view! { <p class="model-size">{text}</p> }.into_any()
             }
             Size::Failed(failure) => {
-                let text = format!(
-                    "Size unknown: {} {}",
-                    sentence(&failure.message),
-                    sentence(&failure.hint)
-                );
+                let text =
+                    format!("Size unknown: {} {}", sentence(&failure.message), sentence(&failure.hint));
                 view! { <p class="model-size failed">{text}</p> }.into_any()
             }
         }

@@ -15,11 +15,9 @@ pub fn PhotoPanel() -> impl IntoView {
         page.photo.get().map(|photo| {
             let caption = format!("{}, {}", photo.name, size(photo.bytes));
             let description = format!("The photo {}", photo.name);
-            // The file is kept as long as its preview is shown.
-            let file = photo.file.clone();
             view! {
                 <span class="preview">
-                    <img src=file.url().to_owned() alt=description decoding="async" />
+                    <img src=photo.file.url().to_owned() alt=description decoding="async" />
                 </span>
                 <span class="caption">{caption}</span>
             }

@@ -19,7 +19,8 @@ pub fn RecordDetails(
         question => format!("{} about {}: {question}", record.model.name, record.asked.photo_name),
     };
     let label = record.asked.label.as_ref().map(|label| format!("The example's own label is {label}."));
-    let notes = [label].into_iter().flatten().chain(notes(&record)).map(|note| view! { <p class="note">{note}</p> });
+    let notes =
+        [label].into_iter().flatten().chain(notes(&record)).map(|note| view! { <p class="note">{note}</p> });
     let notes = notes.collect_view();
     view! {
         <p class="about">{about}</p>

@@ -35,7 +35,11 @@ pub fn StoredModels() -> impl IntoView {
 fn item(page: Page, model: StoredModel) -> impl IntoView {
     let amount = match is_whole(&model) {
         true => size(model.bytes),
-        false => format!("{} of {}, the rest is downloaded when it is loaded", size(model.bytes), size(model.total)),
+        false => format!(
+            "{} of {}, the rest is downloaded when it is loaded",
+            size(model.bytes),
+            size(model.total)
+        ),
     };
     let label = format!("Delete {}", model.name);
     let (name, base_url) = (model.name.clone(), model.base_url.clone());

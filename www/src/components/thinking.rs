@@ -37,7 +37,13 @@ pub fn ThinkingPanel() -> impl IntoView {
                         {move || pace.get().map(|pace| format!("about {pace} tokens per second"))}
                     </span>
                 </summary>
-                <div class="thought" tabindex="0" role="group" aria-label="Text of the thought">
+                <div
+                    class="thought"
+                    class:streaming=move || is_thinking.get()
+                    tabindex="0"
+                    role="group"
+                    aria-label="Text of the thought"
+                >
                     <p class:faint=move || thought.with(String::is_empty)>
                         {move || match thought.with(String::is_empty) {
                             false => thought.get(),

@@ -86,7 +86,7 @@ impl Answer {
     /// close it, with everything before as good as received.
     fn send_cut(self, request: Request, bytes: u64) -> Result<()> {
         let mut out = request.into_writer();
-        let mut send = || -> io::Result<()> {
+        let send = || -> io::Result<()> {
             write!(out, "HTTP/1.1 {} Cut\r\nTransfer-Encoding: chunked\r\n", self.status)?;
             for (name, value) in &self.headers {
                 write!(out, "{name}: {value}\r\n")?;

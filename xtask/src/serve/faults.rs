@@ -108,7 +108,8 @@ impl Faults {
     /// Writes a request down.
     pub fn note(&self, wanted: &Wanted, status: u16) {
         let Wanted { method, path, range, .. } = wanted;
-        held(&self.requests).push(json!({ "method": method, "path": path, "range": range, "status": status }));
+        held(&self.requests)
+            .push(json!({ "method": method, "path": path, "range": range, "status": status }));
     }
 
     /// Writes a browser's report down.

@@ -9,9 +9,9 @@ mod entity;
 mod faults;
 mod policy;
 mod range;
-mod wanted;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use answer::Answer;
 use anyhow::{Context, Result, bail};
@@ -94,7 +94,10 @@ pub fn start(site: Site, port: Option<u16>) -> Result<String> {
     let server = match server {
         Ok(server) => Arc::new(server),
         Err(error) => {
-            bail!("cannot listen on port {}: {error}\nhint: name another with --port", port.unwrap_or_default())
+            bail!(
+                "cannot listen on port {}: {error}\nhint: name another with --port",
+                port.unwrap_or_default()
+            )
         }
     };
     let address = server.server_addr().to_ip().context("the server has no address")?;

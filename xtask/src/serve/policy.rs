@@ -18,7 +18,11 @@ pub fn content_security_policy(allowed: &[String], reports: Option<&str>) -> Str
         "style-src 'self'".to_owned(),
         "img-src 'self' blob: data:".to_owned(),
         "media-src 'self' blob:".to_owned(),
-        ["connect-src 'self' blob:"].into_iter().chain(allowed.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
+        ["connect-src 'self' blob:"]
+            .into_iter()
+            .chain(allowed.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" "),
         "worker-src 'self'".to_owned(),
         "base-uri 'none'".to_owned(),
         "form-action 'none'".to_owned(),

@@ -25,7 +25,8 @@ fn folder() -> TempDir {
 fn ask(url: &str, path: &str, headers: &str) -> String {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n").expect("it reads");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n")
+        .expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it answers");
     text

@@ -1,0 +1,39 @@
+// @ts-check
+// After the first load the page works without a network.
+
+import assert from "node:assert/strict";
+import { withBrowser } from "./browser.mjs";
+import { openSite } from "./site.mjs";
+
+export const tests = {
+  "reloaded offline, it still answers": async () => {
+    await withBrowser("plain", async (browser) => {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      let site = await openSite(page);
+      await site.load("cpu");
+      const expected = await site.recognize();
+      await page.getByText("works without a connection").waitFor();
+      await context.setOffline(true);
+      await page.reload();
+      site = await openSite(page);
+      await site.load("cpu");
+      assert.equal(await site.recognize(), expected);
+    });
+  },
+
+  "a page that was closed opens offline, too": async () => {
+    await withBrowser("plain", async (browser) => {
+      const context = await browser.newContext();
+      const first = await context.newPage();
+      const site = await openSite(first);
+      await site.load("cpu");
+      await first.getByText("works without a connection").waitFor();
+      await first.close();
+      await context.setOffline(true);
+      const again = await openSite(await context.newPage());
+      await again.load("cpu");
+      assert.ok(await again.recognize());
+    });
+  },
+};

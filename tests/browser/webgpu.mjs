@@ -1,0 +1,27 @@
+// @ts-check
+// The module on WebGPU gives the same answer text as on the processor. SwiftShader computes it here,
+// which is slow: one photo.
+
+import assert from "node:assert/strict";
+import { withBlankPage } from "./browser.mjs";
+import { mustLoad, mustRecognize } from "./recognizer.mjs";
+import { examples, photoUrl } from "./settings.mjs";
+
+export const limitSecs = 1800;
+
+export const tests = {
+  "the same answer as on the processor": async () => {
+    const [{ file, candidates }] = examples;
+    const options = { temperature: 0, candidates };
+    await withBlankPage("software", async (page) => {
+      await mustLoad(page, { device: "cpu" });
+      const expected = await mustRecognize(page, photoUrl(file), options);
+      const { info } = await mustLoad(page, { device: "webgpu" });
+      assert.equal(info.device.kind, "webgpu");
+      assert.equal(info.device.isSoftware, true, `${info.device.name} is a program`);
+      const done = await mustRecognize(page, photoUrl(file), options);
+      assert.equal(done.answer, expected.answer);
+      assert.equal(done.wellFormed, expected.wellFormed);
+    });
+  },
+};
