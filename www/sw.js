@@ -13,20 +13,28 @@ const moduleFolder = "fine-r1/";
 const modelFolder = "models/";
 const listFile = "sw-files.json";
 
+// The listed files, once they are known; until then every request may be for one of them.
+let known = null;
+
 const at = (path) => new URL(path, scope).href;
 
 // The list of this version; it is fetched once and then kept with the files.
 async function list() {
   const cache = await caches.open(cacheName);
   const kept = await cache.match(at(listFile));
-  if (kept) return (await kept.json()).files;
+  if (kept) return remembered((await kept.json()).files);
   const response = await fetch(at(listFile), { cache: "no-store" });
   if (!response.ok) throw new Error(`${listFile}: the server answers ${response.status}`);
   const copy = response.clone();
   const found = await response.json();
   if (found.version !== version) throw new Error(`${listFile} is of version ${found.version}, not ${version}`);
   await cache.put(at(listFile), copy);
-  return found.files;
+  return remembered(found.files);
+}
+
+function remembered(files) {
+  known = new Set(files);
+  return files;
 }
 
 async function keep(wanted) {
@@ -51,7 +59,8 @@ async function forgetOlderVersions() {
   }
 }
 
-async function answer(request, path) {
+async function answer(event, path) {
+  const { request } = event;
   const cache = await caches.open(cacheName);
   const isPage = request.mode === "navigate";
   const kept = await cache.match(isPage ? at("index.html") : at(path));
@@ -59,7 +68,8 @@ async function answer(request, path) {
   const response = await fetch(request);
   const files = await list().catch(() => []);
   if (response.status === 200 && !isPage && files.includes(path)) {
-    await cache.put(at(path), plain(response.clone()));
+    // The page does not wait until it is kept.
+    event.waitUntil(cache.put(at(path), plain(response.clone())));
   }
   return response;
 }
@@ -83,7 +93,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(scope)) return;
   const path = request.url.slice(scope.length).split(/[?#]/)[0];
+  const isPage = path === "" || path === "index.html";
+  if (request.mode === "navigate" ? !isPage : known && !known.has(path)) return;
   if (path.startsWith(modelFolder) || path === listFile || path === "sw.js") return;
-  if (request.mode === "navigate" && path !== "" && path !== "index.html") return;
-  event.respondWith(answer(request, path));
+  event.respondWith(answer(event, path));
 });

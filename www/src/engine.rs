@@ -235,7 +235,7 @@ fn cut(what: &str, error: &JsValue) -> Failure {
             "check the address; if the other site does not allow other pages to read its photos, save the photo and drop it here"
         }
         true => {
-            "check the connection and the address; the other site must allow this page to read the file (CORS)"
+            "check the address; a foreign site must allow this page to read its files (CORS), and this page's policy must allow that site"
         }
     };
     failure(codes::NETWORK, format!("{what} could not be fetched"), hint)

@@ -24,8 +24,9 @@ pub fn CameraButton() -> impl IntoView {
         problem.set(None);
         spawn_local(async move {
             let opened = Camera::open().await;
-            // Somebody may have closed the dialog instead of answering the browser's question.
-            if !is_open.get_untracked() {
+            // Somebody may have closed the dialog instead of answering the browser's question, or the
+            // whole part of the page may be gone.
+            if is_open.try_get_untracked() != Some(true) {
                 return;
             }
             match (opened, video.get_untracked()) {
@@ -40,7 +41,7 @@ pub fn CameraButton() -> impl IntoView {
         });
     };
     let close = move || {
-        if let Some(dialog) = dialog.get_untracked() {
+        if let Some(dialog) = dialog.try_get_untracked().flatten() {
             dialog.close();
         }
     };
@@ -63,8 +64,8 @@ pub fn CameraButton() -> impl IntoView {
                     close();
                 }
                 Err(failure) => {
-                    problem.set(Some(failure));
-                    if is_open.get_untracked() {
+                    problem.try_set(Some(failure));
+                    if is_open.try_get_untracked() == Some(true) {
                         camera.set_value(Some(opened));
                     }
                 }

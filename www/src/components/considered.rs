@@ -28,7 +28,7 @@ pub fn ConsideredList(
             .collect_view();
         view! {
             <h3 id="considered-title">"Candidates considered"</h3>
-            <ul class="considered" aria-labelledby="considered-title">
+            <ul class="considered" role="list" aria-labelledby="considered-title">
                 {items}
             </ul>
             {is_outside.then(|| view! { <p class="note">"The answer is none of them."</p> })}

@@ -31,7 +31,7 @@ pub fn ExampleList() -> impl IntoView {
                         .map(|example| item(page, example, is_busy))
                         .collect_view();
                     view! {
-                        <ul class="thumbnails" aria-label="Examples">
+                        <ul class="thumbnails" role="list" aria-label="Examples">
                             {items}
                         </ul>
                     }

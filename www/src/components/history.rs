@@ -16,7 +16,7 @@ pub fn HistoryList() -> impl IntoView {
                 when=move || !is_empty.get()
                 fallback=|| view! { <p class="hint">"Answers are kept here until the page is closed."</p> }
             >
-                <ul class="thumbnails" aria-label="History">
+                <ul class="thumbnails" role="list" aria-label="History">
                     <For
                         each=move || page.history.get()
                         key=|visit| visit.id

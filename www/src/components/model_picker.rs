@@ -56,7 +56,7 @@ pub fn ModelPicker() -> impl IntoView {
                         on:change=move |_| page.look_up_size()
                     />
                     <p id="model-url-hint" class="hint">
-                        "A folder with a manifest.json, the checkpoint's JSON files and its safetensors."
+                        "A folder with a manifest.json, the checkpoint's JSON files and its weights."
                     </p>
                 </div>
             </Show>

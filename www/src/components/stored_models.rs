@@ -1,19 +1,34 @@
 //! What the browser's storage holds.
 
 use crate::components::FailureNotice;
+use crate::engine;
 use crate::figures::size;
 use crate::model_source::is_whole;
 use crate::page::{Page, Stored};
 use fine_r1_web::protocol::StoredModel;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 /// The stored models with their sizes, each to delete.
 #[component]
 pub fn StoredModels() -> impl IntoView {
     let page = Page::here();
+    // A deleted model takes its button with it; the keyboard stays close by.
+    let title = NodeRef::<html::H2>::new();
+    Effect::new(move |before: Option<usize>| {
+        let count = page.stored.with(|stored| match stored {
+            Stored::Known(models) => models.len(),
+            _ => 0,
+        });
+        if before.is_some_and(|before| before > count)
+            && let Some(title) = title.get_untracked()
+        {
+            engine::focus(&title);
+        }
+        count
+    });
     view! {
         <section class="stored" aria-labelledby="stored-title">
-            <h2 id="stored-title">"Stored models"</h2>
+            <h2 id="stored-title" tabindex="-1" node_ref=title>"Stored models"</h2>
             {move || match page.stored.get() {
                 Stored::Unseen => view! { <p class="hint">"No model was loaded here yet."</p> }.into_any(),
                 Stored::Looking => view! { <p class="hint">"Looking into the browser's storage…"</p> }.into_any(),
@@ -25,7 +40,7 @@ pub fn StoredModels() -> impl IntoView {
                 }
                 Stored::Known(models) => {
                     let items = models.into_iter().map(|model| item(page, model)).collect_view();
-                    view! { <ul class="stored-list">{items}</ul> }.into_any()
+                    view! { <ul class="stored-list" role="list">{items}</ul> }.into_any()
                 }
             }}
         </section>
