@@ -3,11 +3,9 @@
 
 import assert from "node:assert/strict";
 import { blankPage, serverLog, withBlankPage, withBrowser } from "./browser.mjs";
-import { load, mustLoad, mustRecognize, recognize } from "./recognizer.mjs";
+import { assertFailure, load, mustLoad, mustRecognize, recognize } from "./recognizer.mjs";
 import { openSite } from "./site.mjs";
 import { examples, modelUrl, photoUrl, url } from "./settings.mjs";
-
-/** @typedef {import("./recognizer.mjs").Failure} Failure */
 
 const WEIGHTS = "model.safetensors";
 /** As in web/src/download.rs: a broken connection is taken up again so often. */
@@ -17,18 +15,6 @@ export const limitSecs = 600;
 
 /** The model behind a fault of the server. @param {string} fault */
 const faulty = (fault) => `${url}faults/${fault}/models/nano/`;
-
-/**
- * @param {{ failure?: Failure }} result
- * @param {string} code
- * @param {RegExp} message
- */
-function assertFailure({ failure }, code, message) {
-  assert.ok(failure, `expected ${code}, and nothing failed`);
-  assert.equal(failure.code, code, `${failure.message}; hint: ${failure.hint}`);
-  assert.match(failure.message, message);
-  assert.ok(failure.hint.trim(), `${code} has a hint`);
-}
 
 /**
  * Requests for the weights below a path, in order.
@@ -170,21 +156,6 @@ export const tests = {
       assert.equal(info.device.kind, "cpu");
       assert.equal(info.device.fallback.code, "softwareAdapter");
       assert.equal(devices[0].fallback.code, "softwareAdapter", "it is told before the download");
-    });
-  },
-
-  "a device that goes away": async () => {
-    await withBlankPage("software", async (page, browser) => {
-      await mustLoad(page, { device: "webgpu" });
-      const photo = photoUrl(examples[0].file);
-      const asked = recognize(page, photo);
-      const session = await browser.newBrowserCDPSession();
-      // The GPU process takes the session's answer with it.
-      session.send("Browser.crashGpuProcess").catch(() => {});
-      assertFailure(await asked, "deviceLost", /./);
-      assertFailure(await recognize(page, photo), "deviceLost", /./);
-      await mustLoad(page, { device: "cpu" });
-      await mustRecognize(page, photo, { maxNewTokens: 4 });
     });
   },
 

@@ -10,7 +10,7 @@ import { setTimeout } from "node:timers/promises";
 import { blankPage, withBlankPage, withBrowser } from "./browser.mjs";
 import { withFolder } from "./folder-server.mjs";
 import { mustLoad, mustRecognize } from "./recognizer.mjs";
-import { examples, folders, modelUrl, packageFolder, photoFile, photoUrl, url } from "./settings.mjs";
+import { examples, folders, isCpuOnly, modelUrl, packageFolder, photoFile, photoUrl, url } from "./settings.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -110,7 +110,7 @@ export const tests = {
     for (const file of ["LICENSE", "README.md", "package.json", "index.js", "index.d.ts", "element.js", "worker.js"]) {
       assert.ok(files.includes(file), `${file} is in the package`);
     }
-    for (const kind of ["cpu", "webgpu"]) {
+    for (const kind of isCpuOnly ? ["cpu"] : ["cpu", "webgpu"]) {
       const built = await readdir(join(installed, kind));
       assert.ok(built.includes("fine_r1_web.js") && built.includes("fine_r1_web_bg.wasm"), kind);
     }

@@ -1,6 +1,7 @@
 // @ts-check
 // The module in an empty page: loads, asks, and gives results or failures as plain objects.
 
+import assert from "node:assert/strict";
 import { modelUrl, url } from "./settings.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -96,4 +97,16 @@ export async function mustRecognize(page, photo, options) {
 /** @param {Failure} failure */
 export function told({ code, message, hint }) {
   return `${message} (${code}); hint: ${hint}`;
+}
+
+/**
+ * @param {{ failure?: Failure }} result
+ * @param {string} code
+ * @param {RegExp} message
+ */
+export function assertFailure({ failure }, code, message) {
+  assert.ok(failure, `expected ${code}, and nothing failed`);
+  assert.equal(failure.code, code, `${failure.message}; hint: ${failure.hint}`);
+  assert.match(failure.message, message);
+  assert.ok(failure.hint.trim(), `${code} has a hint`);
 }

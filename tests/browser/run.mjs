@@ -18,6 +18,10 @@ if (unknown.length > 0) {
 let passed = 0;
 let failed = 0;
 for (const topic of TOPICS.filter((name) => named.length === 0 || named.includes(name))) {
+  if (topic === "webgpu" && process.env.FINE_R1_CPU_ONLY === "1") {
+    console.log("     webgpu: left out; `cargo xtask test --webgpu` builds its module and tests it");
+    continue;
+  }
   /** @type {{ tests: Record<string, () => Promise<void>>, limitSecs?: number }} */
   const { tests, limitSecs = USUAL_LIMIT_SECS } = await import(`./${topic}.mjs`);
   for (const [name, test] of Object.entries(tests)) {

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { withBlankPage } from "./browser.mjs";
-import { mustLoad, mustRecognize } from "./recognizer.mjs";
+import { assertFailure, mustLoad, mustRecognize, recognize } from "./recognizer.mjs";
 import { examples, photoUrl } from "./settings.mjs";
 
 export const limitSecs = 1800;
@@ -22,6 +22,21 @@ export const tests = {
       const done = await mustRecognize(page, photoUrl(file), options);
       assert.equal(done.answer, expected.answer);
       assert.equal(done.wellFormed, expected.wellFormed);
+    });
+  },
+
+  "a device that goes away": async () => {
+    await withBlankPage("software", async (page, browser) => {
+      await mustLoad(page, { device: "webgpu" });
+      const photo = photoUrl(examples[0].file);
+      const asked = recognize(page, photo);
+      const session = await browser.newBrowserCDPSession();
+      // The GPU process takes the session's answer with it.
+      session.send("Browser.crashGpuProcess").catch(() => {});
+      assertFailure(await asked, "deviceLost", /./);
+      assertFailure(await recognize(page, photo), "deviceLost", /./);
+      await mustLoad(page, { device: "cpu" });
+      await mustRecognize(page, photo, { maxNewTokens: 4 });
     });
   },
 };

@@ -46,17 +46,16 @@ pub async fn open(report: &DeviceReport) -> Result<OpenDevice, Failure> {
     let device = match present {
         Some(device) => device,
         None => {
-            let device = Device::wgpu_options()
-                .graphics_api(WgpuBackend::WebGpu)
-                .init_async()
-                .await
-                .map_err(|error: WgpuInitError| {
-                    failure(
-                        codes::NO_ADAPTER,
-                        format!("WebGPU gives no device: {error}"),
-                        "choose the processor, or update the browser and the graphics driver",
-                    )
-                })?;
+            let device =
+                Device::wgpu_options().graphics_api(WgpuBackend::WebGpu).init_async().await.map_err(
+                    |error: WgpuInitError| {
+                        failure(
+                            codes::NO_ADAPTER,
+                            format!("WebGPU gives no device: {error}"),
+                            "choose the processor, or update the browser and the graphics driver",
+                        )
+                    },
+                )?;
             DEVICE.with_borrow_mut(|slot| *slot = Some(device.clone()));
             device
         }

@@ -235,7 +235,8 @@ impl Download {
                 hasher = Sha256::new();
             }
             let Some(body) = response.body() else { return Err(cut(&url, "no content")) };
-            let reader = ReadableStreamDefaultReader::new(&body).map_err(|error| cut(&url, &spoken(&error)))?;
+            let reader =
+                ReadableStreamDefaultReader::new(&body).map_err(|error| cut(&url, &spoken(&error)))?;
             let mut reported = length;
             loop {
                 let next: Object = wait(reader.read()).await.map_err(|error| cut(&url, &spoken(&error)))?;

@@ -145,9 +145,13 @@ impl Engine {
         let side = 56;
         let photo = image::RgbImage::from_pixel(side, side, image::Rgb([GREY; 3]));
         let messages = ask("photo", DEFAULT_QUESTION, &[]);
-        let prepared = recognizer.processor().prepare(&messages, &[photo]).map_err(|error| of_answer(&error))?;
-        let options =
-            AnswerOptions { sampling: SamplingOptions::default(), max_new_tokens: 2, stop_strings: Vec::new() };
+        let prepared =
+            recognizer.processor().prepare(&messages, &[photo]).map_err(|error| of_answer(&error))?;
+        let options = AnswerOptions {
+            sampling: SamplingOptions::default(),
+            max_new_tokens: 2,
+            stop_strings: Vec::new(),
+        };
         let mut answer = recognizer.answer(&prepared, &options).map_err(|error| of_answer(&error))?;
         while answer.next().await.map_err(|error| of_answer(&error))?.is_some() {}
         if watch.is_stopped() { Err(aborted()) } else { Ok(()) }
@@ -155,9 +159,11 @@ impl Engine {
 
     async fn answer(&self, id: u32, image: &[u8], options: &RecognizeOptions) -> Result<Outcome, Failure> {
         let begun = now_secs();
-        let recognizer = self.recognizer.borrow().clone().ok_or_else(|| {
-            failure(codes::NOT_LOADED, "no model is loaded", "load a model first")
-        })?;
+        let recognizer = self
+            .recognizer
+            .borrow()
+            .clone()
+            .ok_or_else(|| failure(codes::NOT_LOADED, "no model is loaded", "load a model first"))?;
         let watch = Watch { engine: self, id };
         let photo = decode(image, &DecodeLimits::default())?;
         let question = options.question.as_deref().unwrap_or(DEFAULT_QUESTION);
@@ -178,8 +184,7 @@ impl Engine {
         if watch.is_stopped() {
             return Err(aborted());
         }
-        let mut answer =
-            recognizer.answer(&prepared, &answer_options).map_err(|error| of_answer(&error))?;
+        let mut answer = recognizer.answer(&prepared, &answer_options).map_err(|error| of_answer(&error))?;
         let first = Cell::new(None);
         while let Some(events) = answer.next().await.map_err(|error| of_answer(&error))? {
             if first.get().is_none() {
@@ -267,11 +272,7 @@ async fn read_files(download: &Download) -> Result<CheckpointFiles, Failure> {
 }
 
 /// Every weight is one buffer: the largest must fit the adapter, before anything large is fetched.
-fn check_fit(
-    model: &VisionLanguageModel,
-    opened: &OpenDevice,
-    report: &DeviceReport,
-) -> Result<(), Failure> {
+fn check_fit(model: &VisionLanguageModel, opened: &OpenDevice, report: &DeviceReport) -> Result<(), Failure> {
     let largest = check_names(model, &[])
         .expected
         .into_iter()

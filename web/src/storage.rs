@@ -78,8 +78,7 @@ impl Storage {
         let site: FileSystemDirectoryHandle = wait(manager()?.get_directory()).await.map_err(refused)?;
         let options = FileSystemGetDirectoryOptions::new();
         options.set_create(true);
-        let root =
-            wait(site.get_directory_handle_with_options(ROOT, &options)).await.map_err(refused)?;
+        let root = wait(site.get_directory_handle_with_options(ROOT, &options)).await.map_err(refused)?;
         Ok(Self { root })
     }
 
@@ -268,14 +267,15 @@ impl StoredFile {
     pub fn read(&self, at: u64, buffer: &mut [u8]) -> Result<(), Failure> {
         let options = FileSystemReadWriteOptions::new();
         options.set_at(at as f64);
-        let read = self
-            .0
-            .read_with_u8_array_and_options(buffer, &options)
-            .map_err(|error| broken(&error))?;
+        let read = self.0.read_with_u8_array_and_options(buffer, &options).map_err(|error| broken(&error))?;
         if read as usize == buffer.len() {
             return Ok(());
         }
-        Err(failure(codes::WRONG_SIZE, "a stored file is cut short", "delete the stored model and load it anew"))
+        Err(failure(
+            codes::WRONG_SIZE,
+            "a stored file is cut short",
+            "delete the stored model and load it anew",
+        ))
     }
 
     /// Writes at a place in the file.

@@ -17,6 +17,9 @@ pub struct TestArgs {
     /// Only what needs a browser: all of it, or the named files of tests/browser.
     #[arg(long, value_name = "NAME", num_args = 0..)]
     browser: Option<Vec<String>>,
+    /// Build and test the module for WebGPU, too: 20 minutes and more the first time.
+    #[arg(long)]
+    webgpu: bool,
 }
 
 /// Runs all checks in order of their cost.
@@ -28,7 +31,7 @@ pub fn run(arguments: &TestArgs) -> Result<()> {
         test_natively()?;
     }
     if !arguments.native {
-        test_in_browser(arguments.browser.as_deref().unwrap_or_default())?;
+        test_in_browser(arguments.browser.as_deref().unwrap_or_default(), !arguments.webgpu)?;
     }
     Ok(())
 }
@@ -46,12 +49,12 @@ fn test_natively() -> Result<()> {
     step("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn test_in_browser(names: &[String]) -> Result<()> {
+fn test_in_browser(names: &[String], cpu_only: bool) -> Result<()> {
     let folders = Folders::find()?;
     let native = trainer(false)?;
-    site::build(&folders, Wishes::default())?;
+    site::build(&folders, Wishes { cpu_only, ..Wishes::default() })?;
     eprintln!("--- tests in the browser");
-    let script = Script { name: "run.mjs", arguments: names, native: Some(&native), cpu_only: false };
+    let script = Script { name: "run.mjs", arguments: names, native: Some(&native), cpu_only };
     browser::run(&folders, &script)
 }
 

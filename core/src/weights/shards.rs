@@ -86,7 +86,9 @@ impl WeightsError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Damaged { .. } | Self::TensorLength { .. } => "download the file again, and compare its size with the published one",
+            Self::Damaged { .. } | Self::TensorLength { .. } => {
+                "download the file again, and compare its size with the published one"
+            }
             Self::Index { .. } | Self::IndexPath { .. } => "download model.safetensors.index.json again",
             Self::Precision { .. } => "convert the checkpoint to float32, float16 or bfloat16 first",
             Self::Mismatch { .. } => "take config.json and the weight files from one and the same checkpoint",

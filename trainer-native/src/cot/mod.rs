@@ -25,7 +25,7 @@ use write::{Conversation, Report, Writer};
 /// Which words are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactsKind {
-    /// Lists of all that can be seen of the aircraft, for pre-training.
+    /// Lists of all that can be seen, for pre-training; the rows carry the scene.
     Inventory,
     /// Conversations for pre-training; the rows carry the scene.
     Caption,
@@ -124,7 +124,7 @@ fn conversation(
             let truth = known(fleet, &label)?;
             let image = image_path(&options.image_root, &image);
             Ok(match options.kind {
-                FactsKind::Inventory => inventory::inventory(truth, image),
+                FactsKind::Inventory => inventory::inventory(truth, &scene, image),
                 _ => caption::caption(fleet, truth, &scene, image, &mut rng),
             })
         }

@@ -1,10 +1,9 @@
 //! Changes a training picture as another photographer would have taken it: nearer, off-centre, in
-//! other light and other paint. Proportions stay, since answers speak of them.
+//! other light and other paint. Proportions and left and right stay, since answers speak of them.
 
 use image::{RgbImage, imageops};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use std::f32::consts::TAU;
 
 /// At strength 1: the share of either side that a crop takes away at most.
 const CROP: f64 = 0.2;
@@ -16,11 +15,6 @@ const GAMMA: f64 = 0.6;
 const PERMUTED: f64 = 0.4;
 /// At strength 1: how often colour is taken away.
 const GREY: f64 = 0.15;
-
-/// At strength 1: the largest amplitude of the waves of colour that are laid over a picture, in levels.
-const WAVE: f32 = 48.0;
-/// The shortest and longest waves, in waves over the picture's longer side.
-const WAVES_ACROSS: [f32; 2] = [0.5, 6.0];
 
 /// A changed copy; `strength` is from 0, which changes nothing, to 1.
 #[must_use]
@@ -55,37 +49,7 @@ pub fn augment(photo: &RgbImage, strength: f64, random: &mut ChaCha8Rng) -> RgbI
             pixel.0 = [((299 * red + 587 * green + 114 * blue) / 1000) as u8; 3];
         }
     }
-    lay_waves(&mut changed, strength as f32, random);
     changed
-}
-
-/// Left for right: for pictures whose answers do not speak of sides.
-#[must_use]
-pub fn mirror_half(photo: RgbImage, random: &mut ChaCha8Rng) -> RgbImage {
-    if random.random_bool(0.5) { imageops::flip_horizontal(&photo) } else { photo }
-}
-
-/// Two waves of colour over the whole picture, so that paint says less than shape.
-fn lay_waves(photo: &mut RgbImage, strength: f32, random: &mut ChaCha8Rng) {
-    let longer = photo.width().max(photo.height()) as f32;
-    for _ in 0..2 {
-        let amplitude: [f32; 3] = std::array::from_fn(|_| strength * WAVE * random.random_range(-1.0..=1.0));
-        let [slowest, fastest] = WAVES_ACROSS;
-        let per_pixel = TAU * random.random_range(slowest..fastest) / longer;
-        let direction = random.random_range(0.0..TAU);
-        let phase = random.random_range(0.0..TAU);
-        let (down, across) = (direction.sin() * per_pixel, direction.cos() * per_pixel);
-        // sin(a + b) from sines and cosines of columns and rows.
-        let columns: Vec<(f32, f32)> = (0..photo.width()).map(|x| (x as f32 * across).sin_cos()).collect();
-        let rows: Vec<(f32, f32)> = (0..photo.height()).map(|y| (y as f32 * down + phase).sin_cos()).collect();
-        for (x, y, pixel) in photo.enumerate_pixels_mut() {
-            let ((sin_x, cos_x), (sin_y, cos_y)) = (columns[x as usize], rows[y as usize]);
-            let height = sin_x * cos_y + cos_x * sin_y;
-            for (value, amplitude) in pixel.0.iter_mut().zip(amplitude) {
-                *value = (f32::from(*value) + amplitude * height) as u8;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

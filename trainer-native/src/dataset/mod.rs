@@ -5,7 +5,7 @@ mod conversation;
 mod order;
 mod sharegpt;
 
-pub use augment::{augment, mirror_half};
+pub use augment::augment;
 pub use conversation::{Conversation, encode, split_content};
 pub use order::epoch_order;
 pub use sharegpt::read_dataset;

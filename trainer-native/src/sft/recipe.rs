@@ -71,8 +71,6 @@ pub struct SftRecipe {
     pub image_max_pixels: u64,
     /// How strongly images are changed before they are shown, from 0 (not at all) to 1.
     pub image_augmentation: f64,
-    /// Show half of the images mirrored; for answers that do not speak of left and right.
-    pub mirror_images: bool,
 }
 
 impl Default for SftRecipe {
@@ -108,7 +106,6 @@ impl Default for SftRecipe {
             image_min_pixels: 0,
             image_max_pixels: 0,
             image_augmentation: 0.0,
-            mirror_images: false,
         }
     }
 }

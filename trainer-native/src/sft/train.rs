@@ -5,7 +5,7 @@
 
 use super::{SftRecipe, learning_rate, token_loss};
 use crate::checkpoint::{self, explain, read_files, write_file};
-use crate::dataset::{Conversation, augment, encode, epoch_order, mirror_half, read_dataset};
+use crate::dataset::{Conversation, augment, encode, epoch_order, read_dataset};
 use crate::device::OpenDevice;
 use crate::optimizer::{AdamW, AdamWConfig, NamedGradients, accumulate, clip, collect};
 use crate::progress::{Progress, interrupted};
@@ -291,7 +291,7 @@ fn read_sample(
         .images
         .iter()
         .map(|path| {
-            read_image(path, processor, recipe, &mut random)
+            read_image(path, processor, recipe.image_augmentation, &mut random)
                 .with_context(|| conversation.source.clone())
         })
         .collect::<Result<Vec<Patches>>>()?;
@@ -306,15 +306,13 @@ fn read_sample(
 fn read_image(
     path: &Path,
     processor: &Processor,
-    recipe: &SftRecipe,
+    augmentation: f64,
     random: &mut ChaCha8Rng,
 ) -> Result<Patches> {
-    let strength = recipe.image_augmentation;
     let bytes =
         fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
     decode(&bytes, &DecodeLimits::default())
-        .map(|photo| if recipe.mirror_images { mirror_half(photo, random) } else { photo })
-        .map(|photo| if strength > 0.0 { augment(&photo, strength, random) } else { photo })
+        .map(|photo| if augmentation > 0.0 { augment(&photo, augmentation, random) } else { photo })
         .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
         .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
 }

@@ -19,12 +19,8 @@ use std::f64::consts::PI;
 const FILTER_GAIN: f64 = 0.5;
 /// How much faster the amplitude of colour falls off with frequency than that of brightness.
 const COLOUR_PENALTY: f64 = 6.0;
-/// Brightness and two opponent colours, orthonormal over red, green and blue.
-const COLOUR_AXES: [[f64; 3]; 3] = [
-    [0.577_350_269, 0.577_350_269, 0.577_350_269],
-    [0.707_106_781, -0.707_106_781, 0.0],
-    [0.408_248_290, 0.408_248_290, -0.816_496_581],
-];
+/// Brightness and two opponent colours, orthogonal over red, green and blue.
+const COLOUR_AXES: [[f64; 3]; 3] = [[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]];
 /// Length of the part of a query that is the same at every patch, one entry for every low frequency.
 const POSITION_LENGTH: f32 = 4.0;
 /// Rotary frequencies of either axis that say where a patch lies.
@@ -61,9 +57,7 @@ pub fn with_head_start(
         .map(|mut block| {
             let offsets: Vec<Option<[i32; 2]>> = (0..heads)
                 // The last head of a block looks everywhere.
-                .map(|head| {
-                    (head + 1 < heads).then(|| [(); 2].map(|()| random.random_range(-REACH..=REACH)))
-                })
+                .map(|head| (head + 1 < heads).then(|| [(); 2].map(|()| random.random_range(-REACH..=REACH))))
                 .collect();
             let bias = position_bias(vision, &offsets);
             let length = bias.len();
@@ -92,8 +86,10 @@ fn filters(vision: &VisionConfig) -> Vec<f32> {
     let mut values = Vec::with_capacity(vision.hidden_size * vision.patch_dim());
     for index in 0..vision.hidden_size {
         let (deviation, axis, [down, across]) = basis[index % basis.len()];
-        let gain = FILTER_GAIN / deviation / frames as f64;
-        for weight in COLOUR_AXES[axis] {
+        let colour = COLOUR_AXES[axis];
+        let length = colour.iter().map(|weight| weight * weight).sum::<f64>().sqrt();
+        let gain = FILTER_GAIN / deviation / frames as f64 / length;
+        for weight in colour {
             for _ in 0..frames {
                 for row in 0..side {
                     values.extend(
@@ -124,7 +120,8 @@ fn position_bias(vision: &VisionConfig, offsets: &[Option<[i32; 2]>]) -> Vec<f32
     for (head, offset) in offsets.iter().enumerate() {
         let Some(offset) = offset else { continue };
         for (axis, steps) in offset.iter().enumerate() {
-            for (index, frequency) in frequencies.iter().enumerate().take(POSITION_FREQUENCIES.min(per_axis)) {
+            for (index, frequency) in frequencies.iter().enumerate().take(POSITION_FREQUENCIES.min(per_axis))
+            {
                 let place = head * head_dim + axis * per_axis + index;
                 let angle = *steps as f32 * frequency;
                 bias[place] = POSITION_LENGTH;
