@@ -7,6 +7,7 @@ mod bad_photo;
 mod bad_recipe;
 mod export;
 mod inspect;
+mod manifest;
 mod recognize;
 mod score;
 

@@ -9,7 +9,6 @@ mod examples;
 mod fingerprint;
 mod folders;
 mod hash;
-mod manifest;
 mod nano;
 mod node;
 mod optimize;

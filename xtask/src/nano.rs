@@ -80,7 +80,8 @@ impl Make {
             step("init", command.arg(data.join("corpus.txt")).arg("--out").arg(&init))?;
         }
         let looking = self.train("nano-looking", &init, &media)?;
-        self.train("nano-base", &looking, &media)
+        let further = self.train("nano-looking-further", &looking, &media)?;
+        self.train("nano-base", &further, &media)
     }
 
     /// Trains by the recipe of the same name and writes the result in f16; what is trained further is
@@ -102,6 +103,7 @@ impl Make {
         step(name, &mut sft)?;
         let mut export = self.trainer();
         step("export", export.arg("export").arg(&run_folder).arg(&result).args(["--dtype", "f16"]))?;
+        step("manifest", self.trainer().arg("manifest").arg(&result))?;
         Ok(result)
     }
 

@@ -6,7 +6,7 @@ use crate::hash::{Mixer, hash_file};
 use crate::shell::root;
 use crate::sizes::{self, Part};
 use crate::wasm::{PAGE, Workshop};
-use crate::{examples, manifest, package, tree};
+use crate::{examples, package, tree};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
@@ -50,8 +50,7 @@ pub fn build(folders: &Folders, wishes: Wishes) -> Result<PathBuf> {
             fs::remove_file(unwanted)?;
         }
     }
-    let checkpoint = root().join("trainer-native/models").join(MODEL);
-    manifest::publish(MODEL, &checkpoint, &site.join("models").join(MODEL))?;
+    add_model(&site)?;
     examples::publish(&site.join("examples"))?;
     list_for_service_worker(&site)?;
     let parts = measure(folders, &site, wishes)?;
@@ -60,6 +59,15 @@ pub fn build(folders: &Folders, wishes: Wishes) -> Result<PathBuf> {
         bail!("a part is larger than its goal, and --release asks for all goals");
     }
     Ok(site)
+}
+
+/// The embedded model with the manifest that lies beside it, without what is for people.
+fn add_model(site: &Path) -> Result<()> {
+    let checkpoint = root().join("trainer-native/models").join(MODEL);
+    for path in tree::files(&checkpoint)?.into_iter().filter(|path| path != "README.md") {
+        tree::copy_file(&checkpoint.join(&path), &site.join("models").join(MODEL).join(&path))?;
+    }
+    Ok(())
 }
 
 /// Copies the built site into a folder of the user's, over what is there.

@@ -224,6 +224,8 @@ impl ModuleMapper for Fill<'_> {
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, (&device, wanted.dtype()));
         // On a device that records, a loaded weight is one to be trained, as a drawn one would be.
-        Param::initialized(param.id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
+        #[cfg(feature = "training")]
+        let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
+        Param::initialized(param.id, tensor)
     }
 }

@@ -26,6 +26,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a checkpoint in another precision.
     Export(ExportArgs),
+    /// List a checkpoint's files with sizes and hashes, so that browsers can fetch it.
+    Manifest(ManifestArgs),
     /// Make a fresh checkpoint with a tokenizer trained on a corpus.
     Init(InitArgs),
     /// Make training conversations.
@@ -149,6 +151,17 @@ impl From<DtypeArg> for Precision {
             DtypeArg::Bf16 => Self::Bf16,
         }
     }
+}
+
+/// `manifest`
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// Folder of a checkpoint; gets the file `manifest.json`.
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// What people call the model; the folder's name where absent.
+    #[arg(long)]
+    pub name: Option<String>,
 }
 
 /// `init`

@@ -5,6 +5,7 @@ mod evaluate;
 mod export;
 mod init;
 mod inspect;
+mod manifest;
 mod recognize;
 mod score;
 mod sft;
@@ -24,6 +25,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Score(arguments) => score::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Cot(arguments) => cot::run(&arguments),
         Command::Sft(arguments) => sft::run(&arguments),
