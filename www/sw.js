@@ -65,7 +65,8 @@ async function answer(event, path) {
   const isPage = request.mode === "navigate";
   const kept = await cache.match(isPage ? at("index.html") : at(path));
   if (kept) return kept;
-  const response = await fetch(request);
+  // Past the browser's own cache, which may still hold files of an earlier version.
+  const response = await fetch(isPage ? request : new Request(request, { cache: "no-cache" }));
   const files = await list().catch(() => []);
   if (response.status === 200 && !isPage && files.includes(path)) {
     // The page does not wait until it is kept.

@@ -2,8 +2,11 @@
 // After the first load the page works without a network.
 
 import assert from "node:assert/strict";
-import { withBrowser } from "./browser.mjs";
+import { serverLog, withBrowser } from "./browser.mjs";
 import { openSite } from "./site.mjs";
+
+/** Requests that reached the server so far. */
+const reached = async () => (await serverLog()).requests.length;
 
 export const tests = {
   "reloaded offline, it still answers": async () => {
@@ -15,10 +18,12 @@ export const tests = {
       const expected = await site.recognize();
       await page.getByText("works without a connection").waitFor();
       await context.setOffline(true);
+      const before = await reached();
       await page.reload();
       site = await openSite(page);
       await site.load("cpu");
       assert.equal(await site.recognize(), expected);
+      assert.equal(await reached(), before, "nothing reached the server");
     });
   },
 

@@ -87,8 +87,11 @@ export function absoluteUrl(url) {
  * @returns {string} With a slash, as the browser's storage knows it.
  */
 export function folderUrl(url) {
-  const absolute = absoluteUrl(url);
-  return absolute.endsWith("/") ? absolute : `${absolute}/`;
+  const folder = new URL(absoluteUrl(url));
+  folder.search = "";
+  folder.hash = "";
+  if (!folder.pathname.endsWith("/")) folder.pathname += "/";
+  return folder.href;
 }
 
 /** @param {unknown} value */

@@ -30,7 +30,7 @@ const BINARIES = {
 };
 
 /** Codes of a failed load on WebGPU after which `auto` takes the processor. */
-const FALLS_BACK = new Set(["noAdapter", "limitTooSmall", "deviceLost", "internal"]);
+const FALLS_BACK = new Set(["noApi", "noAdapter", "limitTooSmall", "deviceLost", "internal"]);
 
 const NOT_LOADED = failure("notLoaded", "no model is loaded", "load a model first");
 const ABORTED = failure("aborted", "stopped by the caller", "ask again to begin anew");
@@ -195,6 +195,8 @@ async function startBuild(kind) {
     await build.default({ module_or_path: BINARIES[kind]() });
     return build;
   } catch (error) {
+    // A folder that was built without this engine says so itself.
+    if (typeof (/** @type {any} */ (error)?.code) === "string") throw error;
     throw failure(
       "internal",
       `the ${kind} engine cannot be started: ${error instanceof Error ? error.message : error}`,

@@ -2,14 +2,14 @@
 
 use crate::events::{aborted, failure, spoken};
 use crate::protocol::{Failure, Progress, codes};
-use crate::storage::{Access, Folder, Storage, StoredFile, free_bytes};
+use crate::storage::{Access, Folder, Storage, StoredFile, folder_url, free_bytes};
 use crate::waiting::{scope, sleep, wait, yield_to_messages};
 use fine_r1_core::config::manifest::MANIFEST_FILE;
 use fine_r1_core::config::{Manifest, ManifestFile};
 use js_sys::{Object, Reflect, Uint8Array};
 use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
-use web_sys::{ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response};
+use web_sys::{AbortSignal, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response};
 
 /// How often a broken connection is taken up again before giving up.
 const RETRIES: u32 = 3;
@@ -29,6 +29,8 @@ pub trait Listener {
     fn progress(&self, progress: Progress);
     /// Whether it shall stop.
     fn is_stopped(&self) -> bool;
+    /// Ends requests that wait when it shall stop.
+    fn signal(&self) -> &AbortSignal;
 }
 
 /// A model whose files lie in the browser's storage.
@@ -44,19 +46,28 @@ impl Download {
     ///
     /// # Errors
     /// There is none, or it makes no sense.
-    pub async fn begin(storage: &Storage, base_url: &str) -> Result<Self, Failure> {
-        let base_url = if base_url.ends_with('/') { base_url.to_owned() } else { format!("{base_url}/") };
-        let folder = storage.folder(&base_url).await?;
-        let text = match fetch_text(&format!("{base_url}{MANIFEST_FILE}")).await {
-            Ok(text) => text,
+    pub async fn begin(storage: &Storage, base_url: &str, signal: &AbortSignal) -> Result<Self, Failure> {
+        let base_url = folder_url(base_url);
+        let read = |text: &str| {
+            Manifest::from_json(text)
+                .map_err(|error| failure(codes::BAD_MODEL, error.to_string(), error.hint()))
+        };
+        // The folder is made once there is something to put into it.
+        let (manifest, folder) = match fetch_text(&format!("{base_url}{MANIFEST_FILE}"), signal).await {
+            Ok(text) => {
+                let manifest = read(&text)?;
+                let mut folder = storage.folder(&base_url).await?;
+                folder.write_text(MANIFEST_FILE, &text).await?;
+                folder.keep_only(|path| manifest.file(path).is_some()).await?;
+                (manifest, folder)
+            }
             Err(error) if error.code == codes::NETWORK => {
-                folder.read_text(MANIFEST_FILE).await?.ok_or(error)?
+                let folder = storage.folder(&base_url).await?;
+                let text = folder.read_text(MANIFEST_FILE).await?.ok_or(error)?;
+                (read(&text)?, folder)
             }
             Err(error) => return Err(error),
         };
-        let manifest = Manifest::from_json(&text)
-            .map_err(|error| failure(codes::BAD_MODEL, error.to_string(), error.hint()))?;
-        folder.write_text(MANIFEST_FILE, &text).await?;
         Ok(Self { base_url, folder, manifest })
     }
 
@@ -73,10 +84,7 @@ impl Download {
     pub async fn check_room(&self) -> Result<(), Failure> {
         let mut needed = 0.0;
         for file in &self.manifest.files {
-            let stored = match self.folder.file(&file.path, Access::Read).await? {
-                Some(stored) => stored.len()?,
-                None => 0,
-            };
+            let stored = self.folder.size(&file.path).await?.unwrap_or_default();
             needed += file.bytes.saturating_sub(stored) as f64;
         }
         match free_bytes().await {
@@ -158,17 +166,26 @@ impl Download {
         report: &impl Fn(&str, u64, bool),
     ) -> Result<(), Failure> {
         if self.folder.is_verified(&file.path, &file.sha256) {
-            let stored = self.folder.file(&file.path, Access::Read).await?;
-            if stored.map(|stored| stored.len()).transpose()? == Some(file.bytes) {
+            if self.folder.size(&file.path).await? == Some(file.bytes) {
                 report("downloading", file.bytes, true);
                 return Ok(());
             }
         }
+        if self.folder.is_outdated(&file.path, &file.sha256) {
+            self.folder.forget(&file.path).await?;
+        }
         let Some(stored) = self.folder.file(&file.path, Access::Write).await? else { return Ok(()) };
+        let mut has_old_bytes = stored.len()? > 0;
         let mut tries = 0;
         let hash = loop {
             match self.receive(file, &stored, listener, report).await {
+                // The part from an earlier visit may be of another version of the file.
+                Ok(hash) if has_old_bytes && !hash.eq_ignore_ascii_case(&file.sha256) => {
+                    stored.truncate(0)?;
+                    has_old_bytes = false;
+                }
                 Ok(hash) => break hash,
+                Err(_) if listener.is_stopped() => return Err(aborted()),
                 Err(error) if error.code == codes::NETWORK && tries < RETRIES => {
                     sleep(RETRY_PAUSE_MILLIS << tries).await;
                     tries += 1;
@@ -220,7 +237,7 @@ impl Download {
         }
         if length < file.bytes {
             let url = format!("{}{}", self.base_url, file.path);
-            let response = match request(&url, length).await {
+            let response = match request(&url, length, listener.signal()).await {
                 // The server's file ends where ours does.
                 Err(error) if length > 0 && error.code == codes::WRONG_SIZE => {
                     stored.truncate(0)?;
@@ -287,10 +304,11 @@ fn cut(url: &str, what: &str) -> Failure {
 }
 
 /// Asks for a file from byte `from` on.
-async fn request(url: &str, from: u64) -> Result<Response, Failure> {
+async fn request(url: &str, from: u64, signal: &AbortSignal) -> Result<Response, Failure> {
     let init = RequestInit::new();
     // What the model folder holds lies in the storage; the browser's cache would hold it twice.
     init.set_cache(RequestCache::NoStore);
+    init.set_signal(Some(signal));
     let request = Request::new_with_str_and_init(url, &init).map_err(|error| {
         failure(codes::NOT_FOUND, format!("{url}: {}", spoken(&error)), "check the URL of the model's folder")
     })?;
@@ -315,8 +333,8 @@ async fn request(url: &str, from: u64) -> Result<Response, Failure> {
     ))
 }
 
-async fn fetch_text(url: &str) -> Result<String, Failure> {
-    let response = request(url, 0).await?;
+async fn fetch_text(url: &str, signal: &AbortSignal) -> Result<String, Failure> {
+    let response = request(url, 0, signal).await?;
     let text = response.text().map_err(|error| cut(url, &spoken(&error)))?;
     let text: JsValue = wait(text).await.map_err(|error| cut(url, &spoken(&error)))?;
     Ok(text.as_string().unwrap_or_default())

@@ -6,7 +6,7 @@ use crate::events::{aborted, failure, internal, of_answer, of_model, piece, post
 use crate::protocol::{
     DeviceReport, Event, Failure, ModelInfo, Outcome, Progress, RecognizeOptions, Request, Usage, codes,
 };
-use crate::storage::Storage;
+use crate::storage::{Storage, folder_url};
 use crate::waiting::{now_secs, yield_to_messages};
 use fine_r1_core::generate::{SamplingOptions, StopReason};
 use fine_r1_core::image::{DecodeLimits, decode};
@@ -16,9 +16,10 @@ use fine_r1_core::recognizer::{AnswerOptions, CheckpointFiles, Processor, Recogn
 use fine_r1_core::weights::{LENGTH_FIELD, Loader, ShardIndex, check_names, header_length, read_places};
 use js_sys::Function;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use web_sys::{AbortController, AbortSignal};
 
 /// Tokens of an answer where nobody says how many.
 const DEFAULT_NEW_TOKENS: usize = 512;
@@ -33,6 +34,8 @@ pub struct Engine {
     listener: Function,
     recognizer: RefCell<Option<Rc<Recognizer>>>,
     stopped: RefCell<BTreeSet<u32>>,
+    /// Requests for files that wait, by the load that they belong to.
+    loading: RefCell<BTreeMap<u32, AbortController>>,
 }
 
 #[wasm_bindgen]
@@ -41,7 +44,12 @@ impl Engine {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(listener: Function) -> Self {
-        Self { listener, recognizer: RefCell::default(), stopped: RefCell::default() }
+        Self {
+            listener,
+            recognizer: RefCell::default(),
+            stopped: RefCell::default(),
+            loading: RefCell::default(),
+        }
     }
 
     /// Fetches and opens a model.
@@ -76,6 +84,9 @@ impl Engine {
     /// Ends the load or recognition of this number at its next step.
     pub fn stop(&self, id: u32) {
         self.stopped.borrow_mut().insert(id);
+        if let Some(loading) = self.loading.borrow().get(&id) {
+            loading.abort();
+        }
     }
 
     /// The models in the browser's storage.
@@ -108,9 +119,14 @@ impl Engine {
         self.post(&Event::Found { id, device: report.clone() });
         // The old model makes room first.
         self.recognizer.replace(None);
-        let watch = Watch { engine: self, id };
+        let controller =
+            AbortController::new().map_err(|error| internal("the browser cannot stop requests", &error))?;
+        let signal = controller.signal();
+        self.loading.borrow_mut().insert(id, controller);
+        let watch = Watch { engine: self, id, signal };
         let storage = Storage::open().await?;
-        let mut download = Download::begin(&storage, base_url).await?;
+        let begun = Download::begin(&storage, base_url, watch.signal()).await;
+        let mut download = if watch.is_stopped() { return Err(aborted()) } else { begun? };
         download.check_room().await?;
         download.fetch(|path| !is_weights(path), &watch).await?;
         let processor = Processor::new(&read_files(&download).await?).map_err(|error| of_model(&error))?;
@@ -127,7 +143,7 @@ impl Engine {
         let config = recognizer.processor().config();
         let info = ModelInfo {
             name: download.manifest().name.clone(),
-            base_url: base_url.to_owned(),
+            base_url: folder_url(base_url),
             architecture: config.architecture.model_type().to_owned(),
             parameters,
             bytes: download.manifest().bytes() as f64,
@@ -164,7 +180,7 @@ impl Engine {
             .borrow()
             .clone()
             .ok_or_else(|| failure(codes::NOT_LOADED, "no model is loaded", "load a model first"))?;
-        let watch = Watch { engine: self, id };
+        let is_stopped = || self.stopped.borrow().contains(&id);
         let photo = decode(image, &DecodeLimits::default())?;
         let question = options.question.as_deref().unwrap_or(DEFAULT_QUESTION);
         let messages = ask("photo", question, &options.candidates);
@@ -181,7 +197,7 @@ impl Engine {
             stop_strings: Vec::new(),
         };
         yield_to_messages().await;
-        if watch.is_stopped() {
+        if is_stopped() {
             return Err(aborted());
         }
         let mut answer = recognizer.answer(&prepared, &answer_options).map_err(|error| of_answer(&error))?;
@@ -195,7 +211,7 @@ impl Engine {
                 self.post(&piece(id, event));
             }
             yield_to_messages().await;
-            if watch.is_stopped() {
+            if is_stopped() {
                 return Err(aborted());
             }
         }
@@ -227,6 +243,7 @@ impl Engine {
 
     fn forget(&self, id: u32) {
         self.stopped.borrow_mut().remove(&id);
+        self.loading.borrow_mut().remove(&id);
     }
 }
 
@@ -234,6 +251,7 @@ impl Engine {
 struct Watch<'engine> {
     engine: &'engine Engine,
     id: u32,
+    signal: AbortSignal,
 }
 
 impl Listener for Watch<'_> {
@@ -243,6 +261,10 @@ impl Listener for Watch<'_> {
 
     fn is_stopped(&self) -> bool {
         self.engine.stopped.borrow().contains(&self.id)
+    }
+
+    fn signal(&self) -> &AbortSignal {
+        &self.signal
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Request {
     Load {
         /// Number of the request.
         id: u32,
-        /// URL of the model's folder, with or without a slash at its end; relative to the page.
+        /// URL of the model's folder, with or without a slash at its end; the page makes it absolute.
         base_url: String,
         /// Where the model shall run.
         device: DeviceChoice,

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
-    FileSystemReadWriteOptions, FileSystemRemoveOptions, FileSystemSyncAccessHandle, StorageManager,
-    WorkerGlobalScope,
+    File, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions,
+    FileSystemGetFileOptions, FileSystemReadWriteOptions, FileSystemRemoveOptions,
+    FileSystemSyncAccessHandle, StorageManager, WorkerGlobalScope,
 };
 
 /// The folder of this module in the site's storage.
@@ -105,17 +105,8 @@ impl Storage {
     /// # Errors
     /// The storage fails.
     pub async fn list(&self) -> Result<Vec<StoredModel>, Failure> {
-        let names = self.root.keys();
         let mut models = Vec::new();
-        loop {
-            let next = wait::<Object>(names.next().map_err(|error| broken(&error))?)
-                .await
-                .map_err(|error| broken(&error))?;
-            let field = |name: &str| Reflect::get(&next, &name.into()).unwrap_or_default();
-            if field("done").is_truthy() {
-                break;
-            }
-            let Some(name) = field("value").as_string() else { continue };
+        for name in names(&self.root).await? {
             let Ok(handle) = wait(self.root.get_directory_handle(&name)).await else { continue };
             let folder = Folder { handle, state: State::default() };
             models.extend(folder.describe().await?);
@@ -131,7 +122,7 @@ impl Storage {
     pub async fn delete(&self, base_url: &str) -> Result<(), Failure> {
         let options = FileSystemRemoveOptions::new();
         options.set_recursive(true);
-        let removal = self.root.remove_entry_with_options(&folder_name(base_url), &options);
+        let removal = self.root.remove_entry_with_options(&folder_name(&folder_url(base_url)), &options);
         match wait::<JsValue>(removal).await {
             Err(error) if name_of(&error) != "NotFoundError" => Err(failure(
                 codes::INTERNAL,
@@ -155,6 +146,40 @@ impl Folder {
     #[must_use]
     pub fn is_verified(&self, path: &str, sha256: &str) -> bool {
         self.state.verified.get(path).is_some_and(|hash| hash.eq_ignore_ascii_case(sha256))
+    }
+
+    /// Whether a file was verified as something else: what lies here belongs to another manifest.
+    #[must_use]
+    pub fn is_outdated(&self, path: &str, sha256: &str) -> bool {
+        self.state.verified.get(path).is_some_and(|hash| !hash.eq_ignore_ascii_case(sha256))
+    }
+
+    /// Bytes of a file, whoever has it open; `None` where it is missing.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn size(&self, path: &str) -> Result<Option<u64>, Failure> {
+        let handle = match wait::<FileSystemFileHandle>(self.handle.get_file_handle(path)).await {
+            Ok(handle) => handle,
+            Err(error) if name_of(&error) == "NotFoundError" => return Ok(None),
+            Err(error) => return Err(broken(&error)),
+        };
+        let file: File = wait(handle.get_file()).await.map_err(|error| broken(&error))?;
+        Ok(Some(file.size() as u64))
+    }
+
+    /// Deletes files that `is_wanted` does not know, so that a new manifest leaves nothing behind.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn keep_only(&mut self, is_wanted: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let own = [STATE_FILE, MANIFEST_FILE];
+        for path in names(&self.handle).await? {
+            if !own.contains(&path.as_str()) && !is_wanted(&path) {
+                self.forget(&path).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a file was verified.
@@ -189,7 +214,7 @@ impl Folder {
         let found = wait::<FileSystemFileHandle>(self.handle.get_file_handle_with_options(path, &options));
         let handle = match found.await {
             Ok(handle) => handle,
-            Err(error) if name_of(&error) == "NotFoundError" => return Ok(None),
+            Err(error) if access == Access::Read && name_of(&error) == "NotFoundError" => return Ok(None),
             Err(error) => return Err(broken(&error)),
         };
         for left in (0..OPEN_TRIES).rev() {
@@ -226,8 +251,8 @@ impl Folder {
     /// The storage is full.
     pub async fn write_text(&self, path: &str, text: &str) -> Result<(), Failure> {
         let Some(file) = self.file(path, Access::Write).await? else { return Ok(()) };
-        file.truncate(0)?;
-        file.write(0, text.as_bytes())
+        file.write(0, text.as_bytes())?;
+        file.truncate(text.len() as u64)
     }
 
     async fn write_state(&self) -> Result<(), Failure> {
@@ -242,9 +267,7 @@ impl Folder {
         let Ok(manifest) = Manifest::from_json(&manifest) else { return Ok(None) };
         let mut bytes = 0.0;
         for file in &manifest.files {
-            if let Some(file) = self.file(&file.path, Access::Read).await? {
-                bytes += file.len()? as f64;
-            }
+            bytes += self.size(&file.path).await?.unwrap_or_default() as f64;
         }
         let total = manifest.bytes() as f64;
         Ok(Some(StoredModel { name: manifest.name, base_url, bytes, total }))
@@ -319,6 +342,27 @@ impl Drop for StoredFile {
     fn drop(&mut self) {
         self.0.close();
     }
+}
+
+/// Names of what lies in a folder.
+async fn names(folder: &FileSystemDirectoryHandle) -> Result<Vec<String>, Failure> {
+    let keys = folder.keys();
+    let mut names = Vec::new();
+    loop {
+        let next = keys.next().map_err(|error| broken(&error))?;
+        let next: Object = wait(next).await.map_err(|error| broken(&error))?;
+        let field = |name: &str| Reflect::get(&next, &name.into()).unwrap_or_default();
+        if field("done").is_truthy() {
+            return Ok(names);
+        }
+        names.extend(field("value").as_string());
+    }
+}
+
+/// The one spelling of a model folder's URL: with a slash at its end.
+#[must_use]
+pub fn folder_url(base_url: &str) -> String {
+    if base_url.ends_with('/') { base_url.to_owned() } else { format!("{base_url}/") }
 }
 
 fn manager() -> Result<StorageManager, Failure> {

@@ -15,15 +15,14 @@ pub async fn wait<T: JsCast>(promise: Promise) -> Result<T, JsValue> {
 
 /// Lets the worker handle its messages. A timer would cost four milliseconds each time.
 pub async fn yield_to_messages() {
+    let Ok(channel) = MessageChannel::new() else { return };
     let promise = Promise::new(&mut |resolve: Function, _| {
-        if let Ok(channel) = MessageChannel::new() {
-            channel.port1().set_onmessage(Some(&resolve));
-            drop(channel.port2().post_message(&JsValue::NULL));
-        } else {
-            drop(resolve.call0(&JsValue::NULL));
-        }
+        channel.port1().set_onmessage(Some(&resolve));
+        drop(channel.port2().post_message(&JsValue::NULL));
     });
     drop(JsFuture::from(promise).await);
+    // An open port is kept by the browser.
+    channel.port1().close();
 }
 
 /// Waits for so many milliseconds.

@@ -179,8 +179,13 @@ pub fn folder_url(address: &str) -> Result<String, Failure> {
             "give a URL such as https://example.org/models/nano/, or a folder beside this page",
         )
     })?;
-    let whole = whole.href();
-    Ok(if whole.ends_with('/') { whole } else { format!("{whole}/") })
+    whole.set_search("");
+    whole.set_hash("");
+    let path = whole.pathname();
+    if !path.ends_with('/') {
+        whole.set_pathname(&format!("{path}/"));
+    }
+    Ok(whole.href())
 }
 
 /// A text file of this site, or of a model's folder.

@@ -5,7 +5,15 @@ use crate::shell::root;
 use crate::tree;
 use crate::wasm::{CPU, WEBGPU, Workshop};
 use anyhow::Result;
+use std::fs;
 use std::path::PathBuf;
+
+/// Stands in for an engine that was left out: pages that want it learn why, and take the processor.
+const LEFT_OUT: &str = r#"// This folder was built without the engine for WebGPU.
+export default async function init() {
+  throw { code: "noApi", message: "this site was built without WebGPU", hint: "build it without --cpu-only" };
+}
+"#;
 
 /// Lays the package out anew; `cpu_only` leaves the build for WebGPU out.
 ///
@@ -23,6 +31,11 @@ pub fn lay_out(folders: &Folders, workshop: &Workshop, cpu_only: bool) -> Result
     tree::copy_file(&root().join("LICENSE"), &package.join("LICENSE"))?;
     for (name, folder) in built {
         tree::copy(&folder, &package.join(name))?;
+    }
+    if cpu_only {
+        let stand_in = package.join(WEBGPU.name);
+        fs::create_dir_all(&stand_in)?;
+        fs::write(stand_in.join(format!("{}.js", WEBGPU.stem())), LEFT_OUT)?;
     }
     Ok(package)
 }

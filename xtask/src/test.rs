@@ -44,6 +44,11 @@ fn test_natively() -> Result<()> {
         "clippy",
         &mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
     )?;
+    // The engine stands behind a feature.
+    step(
+        "clippy of the engine",
+        &mut cargo(&["clippy", "-p", "fine-r1-web", "--features", "cpu", "--locked", "--", "-D", "warnings"]),
+    )?;
     step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     step("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))

@@ -82,12 +82,23 @@ impl Precision {
                 .chunks_exact(4)
                 .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
                 .collect(),
-            Self::F16 => halves().map(f16::from_bits).collect::<Vec<_>>().to_f32_vec(),
+            Self::F16 if to == self => {
+                let values: Vec<f16> = halves().map(f16::from_bits).collect();
+                return TensorData::new(values, shape);
+            }
+            Self::Bf16 if to == self => {
+                let values: Vec<bf16> = halves().map(bf16::from_bits).collect();
+                return TensorData::new(values, shape);
+            }
+            Self::F16 => {
+                let mut values = vec![0.0; bytes.len() / 2];
+                halves().map(f16::from_bits).collect::<Vec<_>>().convert_to_f32_slice(&mut values);
+                values
+            }
             Self::Bf16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         };
         match to {
             Self::F32 => TensorData::new(values, shape),
-            // A 16-bit value survives the way through f32 unchanged.
             Self::F16 => TensorData::new(values.into_iter().map(f16::from_f32).collect::<Vec<_>>(), shape),
             Self::Bf16 => TensorData::new(values.into_iter().map(bf16::from_f32).collect::<Vec<_>>(), shape),
         }

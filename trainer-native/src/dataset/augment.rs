@@ -11,7 +11,7 @@ const CROP: f64 = 0.2;
 const GAIN: f64 = 0.6;
 /// At strength 1: the largest change of the exponent that brightens or darkens, as a power of two.
 const GAMMA: f64 = 0.6;
-/// At strength 1: how often red, green and blue change places.
+/// At strength 1: how often two of red, green and blue change places.
 const PERMUTED: f64 = 0.4;
 /// At strength 1: how often colour is taken away.
 const GREY: f64 = 0.15;
