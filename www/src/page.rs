@@ -152,6 +152,8 @@ impl Page {
 
     fn load_from(self, base_url: String) {
         engine::remember(HAS_LOADED, "yes");
+        // A fresh worker: one whose device was lost would find it lost again.
+        engine::end_worker();
         let id = self.number();
         self.change(|state| state.begin_load(id));
         self.send(id, &Request::Load { id, base_url, device: self.device.get_untracked() });
