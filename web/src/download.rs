@@ -165,11 +165,11 @@ impl Download {
         listener: &impl Listener,
         report: &impl Fn(&str, u64, bool),
     ) -> Result<(), Failure> {
-        if self.folder.is_verified(&file.path, &file.sha256) {
-            if self.folder.size(&file.path).await? == Some(file.bytes) {
-                report("downloading", file.bytes, true);
-                return Ok(());
-            }
+        if self.folder.is_verified(&file.path, &file.sha256)
+            && self.folder.size(&file.path).await? == Some(file.bytes)
+        {
+            report("downloading", file.bytes, true);
+            return Ok(());
         }
         if self.folder.is_outdated(&file.path, &file.sha256) {
             self.folder.forget(&file.path).await?;

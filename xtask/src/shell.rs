@@ -48,7 +48,8 @@ pub fn works(command: &mut Command) -> bool {
 /// # Errors
 /// It does not build.
 pub fn trainer(release: bool) -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--package", "trainer-native"]);
+    // With the features of the whole workspace, as its tests build it: else all is compiled twice.
+    let mut build = cargo(&["build", "--workspace", "--bin", "trainer-native"]);
     if release {
         build.arg("--release");
     }

@@ -42,12 +42,17 @@ fn test_natively() -> Result<()> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     step(
         "clippy",
-        &mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
-    )?;
-    // The engine stands behind a feature.
-    step(
-        "clippy of the engine",
-        &mut cargo(&["clippy", "-p", "fine-r1-web", "--features", "cpu", "--locked", "--", "-D", "warnings"]),
+        // The browser's engine stands behind a feature.
+        &mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features=fine-r1-web/cpu",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     )?;
     step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
