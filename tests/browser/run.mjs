@@ -19,7 +19,7 @@ let passed = 0;
 let failed = 0;
 for (const topic of TOPICS.filter((name) => named.length === 0 || named.includes(name))) {
   if (topic === "webgpu" && process.env.FINE_R1_CPU_ONLY === "1") {
-    console.log("     webgpu: left out; `cargo xtask test --webgpu` builds its module and tests it");
+    console.log("     webgpu: left out; `cargo xtask test --browser --webgpu` builds its module and tests it");
     continue;
   }
   /** @type {{ tests: Record<string, () => Promise<void>>, limitSecs?: number }} */

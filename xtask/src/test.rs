@@ -11,14 +11,11 @@ use std::process::Command;
 /// What was typed.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Leave out what needs a browser.
-    #[arg(long, conflicts_with = "browser")]
-    native: bool,
-    /// Only what needs a browser: all of it, or the named files of tests/browser.
+    /// What needs a browser instead: all of it, or the named files of tests/browser.
     #[arg(long, value_name = "NAME", num_args = 0..)]
     browser: Option<Vec<String>>,
-    /// Build and test the module for WebGPU, too: 20 minutes and more the first time.
-    #[arg(long)]
+    /// In the browser: build and test the module for WebGPU, too, 20 minutes and more the first time.
+    #[arg(long, requires = "browser")]
     webgpu: bool,
 }
 
@@ -27,13 +24,10 @@ pub struct TestArgs {
 /// # Errors
 /// The first check that fails.
 pub fn run(arguments: &TestArgs) -> Result<()> {
-    if arguments.browser.is_none() {
-        test_natively()?;
+    match &arguments.browser {
+        None => test_natively(),
+        Some(names) => test_in_browser(names, !arguments.webgpu),
     }
-    if !arguments.native {
-        test_in_browser(arguments.browser.as_deref().unwrap_or_default(), !arguments.webgpu)?;
-    }
-    Ok(())
 }
 
 fn test_natively() -> Result<()> {
