@@ -11,7 +11,9 @@ use std::time::Instant;
 /// Never: this crate lies in a folder of the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
+    // Cargo's word at run time: two checkouts may share a target folder, and with it this program.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(xtask).parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
 /// Cargo, in the workspace.
