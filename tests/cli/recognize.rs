@@ -58,6 +58,24 @@ fn greedy_answers_are_those_of_transformers() {
 }
 
 #[test]
+fn conversations_are_answered_in_the_order_given() {
+    let model = golden_checkpoint("qwen2_vl");
+    let scratch = Scratch::new();
+    let files = ["Who are you?", "Why is the sky blue?"].map(|text| {
+        scratch.write(&format!("{}.json", text.len()), format!(r#"[{{"role": "user", "content": "{text}"}}]"#))
+    });
+    let flags = ["--model", &model, "--temperature", "0", "--max-new-tokens", "8", "--json"];
+    let answer = |files: &[&String]| {
+        let files = files.iter().flat_map(|file| ["--messages", file.as_str()]);
+        let text = trainer(["recognize"].into_iter().chain(files).chain(flags)).stdout;
+        let records = text.lines().map(|line| serde_json::from_str(line).expect("a record"));
+        records.map(|record: Value| record["token_ids"].clone()).collect::<Vec<_>>()
+    };
+    let [first, second] = &files;
+    assert_eq!(answer(&[first, second]), [answer(&[first]), answer(&[second])].concat());
+}
+
+#[test]
 fn a_record_has_the_fields_that_machines_rely_on() {
     let (model, image) = (golden_checkpoint("qwen2_vl"), golden_image("rgb.png"));
     let run = trainer(["recognize", &image, "--model", &model, "--max-new-tokens", "3", "--json"]);

@@ -2,8 +2,8 @@
 
 Both run on two threads in f32, in turns, and the medians are compared. transformers lives in a child process, so
 its peak memory is its own; it is asked in one line of JSON and answers in one. Memory of the binary is the peak
-that the kernel reports when it ends. `prefill` is the vision tower and the prompt up to the first logits; for
-transformers it starts from pixel values that are already made, and `prepare` is the time it takes to make them.
+that the kernel reports when it ends. Both have answered once before the first answer that counts. `prefill` is the vision
+tower and the prompt up to the first logits; for transformers it starts from pixel values that are already made, and `prepare` is the time it takes to make them.
 
 `speed.py DIR` measures transformers alone; `speed.py DIR --binary PATH` both.
 """
@@ -23,6 +23,7 @@ THREADS = 2
 NEW_TOKENS = 64
 PREFILL_ROUNDS = 5
 DECODE_ROUNDS = 3
+ANSWERS = 3
 QUESTION = "What is in this picture?"
 PICTURE_SIZE = 448
 THREAD_SETTINGS = {
@@ -118,8 +119,7 @@ def run_binary(arguments: argparse.Namespace) -> dict[str, float]:
     command = [
         str(arguments.binary),
         "recognize",
-        "--messages",
-        str(write_messages(arguments)),
+        *["--messages", str(write_messages(arguments))] * ANSWERS,
         "--model",
         str(arguments.folder),
         "--json",
@@ -139,32 +139,17 @@ def run_binary(arguments: argparse.Namespace) -> dict[str, float]:
         text = output.read().decode("utf-8")
     if process.returncode != 0:
         sys.exit(f"the binary exited with {process.returncode}: {' '.join(command)}")
-    said = last_json_object(text)
-    missing = [name for name in ("prefill_secs", "tokens_per_sec") if name not in said]
-    if missing:
-        sys.exit(f"the binary's JSON lacks {', '.join(missing)}: {sorted(said)}")
-    measurements = {
-        "prefill_secs": float(said["prefill_secs"]),
-        "tokens_per_sec": float(said["tokens_per_sec"]),
+    said = [json.loads(line) for line in text.splitlines()]
+    warm = said[1:]
+    return {
+        "prefill_secs": statistics.median(answer["prefill_secs"] for answer in warm),
+        "first_prefill_secs": said[0]["prefill_secs"],
+        "tokens_per_sec": statistics.median(answer["tokens_per_sec"] for answer in warm),
+        "prompt_tokens": float(said[0]["prompt_tokens"]),
+        "new_tokens": float(said[0]["new_tokens"]),
         "peak_mib": usage.ru_maxrss / 1024,
         "whole_run_secs": whole,
     }
-    for name in ("prompt_tokens", "new_tokens", "load_secs"):
-        if isinstance(said.get(name), int | float):
-            measurements[name] = float(said[name])
-    return measurements
-
-
-def last_json_object(text: str) -> dict:
-    """The whole output as one object, or the last line of it that is one."""
-    for candidate in (text, *reversed(text.splitlines())):
-        try:
-            value = json.loads(candidate)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            return value
-    sys.exit("the binary printed no JSON object")
 
 
 def peak_mib() -> float:

@@ -65,8 +65,9 @@ pub struct RecognizeArgs {
     #[arg(value_name = "PHOTO", required_unless_present = "messages", conflicts_with = "messages")]
     pub photos: Vec<PathBuf>,
     /// A conversation in place of photos: Hugging Face chat messages, paths relative to the file.
+    /// Several are answered one after another: give the option again for each.
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["question", "candidates"])]
-    pub messages: Option<PathBuf>,
+    pub messages: Vec<PathBuf>,
     /// Folder of a checkpoint; the embedded nano model where absent.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,

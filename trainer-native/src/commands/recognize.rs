@@ -100,10 +100,13 @@ struct Asked {
 }
 
 fn read_conversations(arguments: &RecognizeArgs) -> Result<Vec<Asked>> {
-    if let Some(path) = &arguments.messages {
-        let (messages, photos) = read_conversation(path)?;
-        let image = images(&messages).next().map(str::to_owned);
-        return Ok(vec![Asked { at: path.display().to_string(), image, messages, photos }]);
+    if !arguments.messages.is_empty() {
+        let asked = arguments.messages.iter().map(|path| {
+            let (messages, photos) = read_conversation(path)?;
+            let image = images(&messages).next().map(str::to_owned);
+            Ok(Asked { at: path.display().to_string(), image, messages, photos })
+        });
+        return asked.collect();
     }
     let candidates: Vec<String> = arguments
         .candidates
