@@ -25,6 +25,39 @@ export const tests = {
     for (const took of millis) assert.ok(took <= LIMIT_MS, `stopped after ${millis.map(Math.round)} ms`);
   },
 
+  "a signal ends a download whose connection has fallen silent": async () => {
+    await withBlankPage("plain", async (page) => {
+      const baseUrl = `${url}faults/stall/100000/models/nano/`;
+      const { code, took } = await page.evaluate(
+        async ({ module, baseUrl }) => {
+          const { Recognizer } = await import(module);
+          const controller = new AbortController();
+          let begun = NaN;
+          try {
+            await Recognizer.load(baseUrl, {
+              device: "cpu",
+              signal: controller.signal,
+              onProgress: (/** @type {any} */ { file, fileBytes }) => {
+                if (file !== "model.safetensors" || fileBytes === 0 || begun > 0) return;
+                // By then all that comes has come: what follows is silence.
+                begun = performance.now() + 500;
+                setTimeout(() => controller.abort(), 500);
+              },
+            });
+            return { code: "none", took: NaN };
+          } catch (error) {
+            return { code: /** @type {any} */ (error).code, took: performance.now() - begun };
+          }
+        },
+        { module: `${url}fine-r1/index.js`, baseUrl },
+      );
+      assert.equal(code, "aborted");
+      assert.ok(took <= LIMIT_MS, `stopped after ${took} ms`);
+      // The same address, which answers now, in a worker that has no memory of it.
+      await mustLoad(page, { baseUrl });
+    });
+  },
+
   "a signal ends the loop, and the next answer is whole": async () => {
     await withBlankPage("plain", async (page) => {
       await mustLoad(page);

@@ -62,7 +62,8 @@ fn conversations_are_answered_in_the_order_given() {
     let model = golden_checkpoint("qwen2_vl");
     let scratch = Scratch::new();
     let files = ["Who are you?", "Why is the sky blue?"].map(|text| {
-        scratch.write(&format!("{}.json", text.len()), format!(r#"[{{"role": "user", "content": "{text}"}}]"#))
+        scratch
+            .write(&format!("{}.json", text.len()), format!(r#"[{{"role": "user", "content": "{text}"}}]"#))
     });
     let flags = ["--model", &model, "--temperature", "0", "--max-new-tokens", "8", "--json"];
     let answer = |files: &[&String]| {

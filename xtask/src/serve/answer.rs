@@ -8,6 +8,8 @@ use tiny_http::{Header, Request, Response, StatusCode};
 
 /// Long enough for a browser to hand on what it has received before the connection breaks.
 const BEFORE_A_CUT: Duration = Duration::from_millis(400);
+/// Longer than anyone waits who pressed Stop.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Status, headers and content.
 pub struct Answer {
@@ -16,14 +18,15 @@ pub struct Answer {
     headers: Vec<(String, String)>,
     body: Box<dyn Read + Send>,
     length: u64,
-    cut_after: Option<u64>,
+    /// After so many bytes nothing comes for a while, and then the connection breaks.
+    cut: Option<(u64, Duration)>,
 }
 
 impl Answer {
     /// An answer without headers.
     #[must_use]
     pub fn new(status: u16, body: Box<dyn Read + Send>, length: u64) -> Self {
-        Self { status, headers: Vec::new(), body, length, cut_after: None }
+        Self { status, headers: Vec::new(), body, length, cut: None }
     }
 
     /// Bytes of a type.
@@ -61,7 +64,12 @@ impl Answer {
 
     /// Breaks the connection after so many bytes.
     pub fn cut_after(&mut self, bytes: u64) {
-        self.cut_after = Some(bytes);
+        self.cut = Some((bytes, BEFORE_A_CUT));
+    }
+
+    /// Falls silent after so many bytes.
+    pub fn stall_after(&mut self, bytes: u64) {
+        self.cut = Some((bytes, STALLED));
     }
 
     /// Sends it.
@@ -69,8 +77,8 @@ impl Answer {
     /// # Errors
     /// The content cannot be read; a browser that went away is none.
     pub fn send(self, request: Request) -> Result<()> {
-        if let Some(bytes) = self.cut_after {
-            return self.send_cut(request, bytes);
+        if let Some((bytes, silence)) = self.cut {
+            return self.send_cut(request, bytes, silence);
         }
         let headers = self.headers.iter().filter_map(|(name, value)| {
             // Only text that stands in this program or comes from the command line.
@@ -84,7 +92,7 @@ impl Answer {
 
     /// The server below closes no connection on demand: a chunk that makes no sense has the browser
     /// close it, with everything before as good as received.
-    fn send_cut(self, request: Request, bytes: u64) -> Result<()> {
+    fn send_cut(self, request: Request, bytes: u64, silence: Duration) -> Result<()> {
         let mut out = request.into_writer();
         let send = || -> io::Result<()> {
             write!(out, "HTTP/1.1 {} Cut\r\nTransfer-Encoding: chunked\r\n", self.status)?;
@@ -96,7 +104,7 @@ impl Answer {
             io::copy(&mut self.body.take(sent), &mut out)?;
             write!(out, "\r\n")?;
             out.flush()?;
-            thread::sleep(BEFORE_A_CUT);
+            thread::sleep(silence);
             write!(out, "the connection is cut here\r\n")?;
             out.flush()
         };

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `cut/<bytes>` | the first request breaks off after so many bytes |
 //! | `cut/<bytes>x<times>` | so do the first `times` requests |
+//! | `stall/<bytes>` | the first request falls silent after so many bytes |
 //! | `truncate` | the end is missing |
 //! | `hash` | one byte is wrong |
 //! | `missing` | 404 |
@@ -40,6 +41,7 @@ const WITHOUT_GPU: &[u8] = b"delete WorkerNavigator.prototype.gpu;\n";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Cut { bytes: u64, times: u32 },
+    Stall { bytes: u64 },
     Truncate,
     Hash,
     Missing,
@@ -49,7 +51,7 @@ enum Fault {
 /// What the server remembers between requests.
 #[derive(Debug, Default)]
 pub struct Faults {
-    cuts: Mutex<HashMap<String, u32>>,
+    spoilt: Mutex<HashMap<String, u32>>,
     requests: Mutex<Vec<Value>>,
     reports: Mutex<Vec<Value>>,
 }
@@ -63,7 +65,7 @@ impl Faults {
             Some("log") => self.log(),
             _ => match split(&wanted.path) {
                 Some((fault, path)) => {
-                    self.spoilt(fault, root, path, wanted).unwrap_or_else(|error| Answer::broken(&error))
+                    self.spoil(fault, root, path, wanted).unwrap_or_else(|error| Answer::broken(&error))
                 }
                 None => Answer::missing(),
             },
@@ -73,7 +75,7 @@ impl Faults {
         answer
     }
 
-    fn spoilt(&self, fault: Fault, root: &Path, path: &str, wanted: &Wanted) -> Result<Answer> {
+    fn spoil(&self, fault: Fault, root: &Path, path: &str, wanted: &Wanted) -> Result<Answer> {
         let Some(mut entity) = Entity::open(root, path, &[])? else { return Ok(Answer::missing()) };
         if !path.ends_with(if fault == Fault::NoGpu { WORKER } else { WEIGHTS }) {
             return Ok(entity.answer(wanted));
@@ -94,15 +96,28 @@ impl Faults {
             }
             Fault::Cut { bytes, times } => {
                 let mut answer = entity.answer(wanted);
-                let mut cuts = held(&self.cuts);
-                let count = cuts.entry(wanted.path.clone()).or_default();
-                if *count < times {
-                    *count += 1;
+                if self.spoils(&wanted.path, times) {
                     answer.cut_after(bytes);
                 }
                 Ok(answer)
             }
+            Fault::Stall { bytes } => {
+                let mut answer = entity.answer(wanted);
+                if self.spoils(&wanted.path, 1) {
+                    answer.stall_after(bytes);
+                }
+                Ok(answer)
+            }
         }
+    }
+
+    /// Whether this is one of the first requests for a path.
+    fn spoils(&self, path: &str, times: u32) -> bool {
+        let mut spoilt = held(&self.spoilt);
+        let count = spoilt.entry(path.to_owned()).or_default();
+        let spoils = *count < times;
+        *count += u32::from(spoils);
+        spoils
     }
 
     /// Writes a request down.
@@ -139,6 +154,10 @@ fn split(path: &str) -> Option<(Fault, &str)> {
             let (bytes, times) = count.split_once('x').unwrap_or((count, "1"));
             (Fault::Cut { bytes: bytes.parse().ok()?, times: times.parse().ok()? }, behind)
         }
+        "stall" => {
+            let (count, behind) = rest.split_once('/')?;
+            (Fault::Stall { bytes: count.parse().ok()? }, behind)
+        }
         "truncate" => (Fault::Truncate, rest),
         "hash" => (Fault::Hash, rest),
         "missing" => (Fault::Missing, rest),
@@ -163,6 +182,7 @@ mod tests {
         for (prefix, fault) in [
             ("cut/100", Fault::Cut { bytes: 100, times: 1 }),
             ("cut/100x4", Fault::Cut { bytes: 100, times: 4 }),
+            ("stall/9", Fault::Stall { bytes: 9 }),
             ("truncate", Fault::Truncate),
             ("hash", Fault::Hash),
             ("missing", Fault::Missing),
