@@ -2,6 +2,7 @@
 
 mod loss;
 mod recipe;
+mod samples;
 mod schedule;
 mod train;
 
