@@ -1,20 +1,19 @@
-//! From the rows of a data set to what the model takes: choosing the rows of a step, reading their images,
-//! ids, labels and positions.
+//! From the rows of a step to what the model takes: images, ids, labels and positions.
 
-use super::SftRecipe;
-use crate::dataset::{Conversation, augment, encode, epoch_order, read_dataset};
-use anyhow::{Context, Result, anyhow, bail};
-use fine_r1_core::image::{DecodeLimits, Patches, decode, preprocess};
+use super::labels::{LabelRules, encode};
+use super::{SftRecipe, packing};
+use crate::dataset::{Conversation, ImageSource, augment};
+use anyhow::{Context, Result, anyhow};
+use fine_r1_core::image::{DecodeLimits, Grid, Patches, decode, decoded_size, preprocess};
 use fine_r1_core::model::Prompt;
 use fine_r1_core::model::positions::Positions;
 use fine_r1_core::recognizer::Processor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::fs;
-use std::path::Path;
 use std::thread;
 
 /// A sample, ready for the model.
+#[derive(Debug, Clone)]
 pub struct Sample {
     /// Ids, positions and images.
     pub prompt: Prompt,
@@ -22,43 +21,30 @@ pub struct Sample {
     pub is_label: Vec<bool>,
 }
 
-/// The samples of a step: the next ones of the epoch's order, which starts anew where it ends.
-pub fn choose<'data>(
-    data: &'data [Conversation],
-    recipe: &SftRecipe,
-    step: usize,
-    steps_per_epoch: usize,
-) -> Vec<&'data Conversation> {
-    let order = epoch_order(data.len(), recipe.seed, (step / steps_per_epoch) as u64);
-    let batch = recipe.samples_per_step();
-    let start = step % steps_per_epoch * batch;
-    order[start..(start + batch).min(data.len())].iter().map(|index| &data[*index]).collect()
-}
-
-/// Reads the samples of a step, spread over threads, in their order.
+/// Reads sequences of samples, spread over threads, in their order. `first` counts the sequences of
+/// the run before them, so that a resumed run changes its images alike.
 ///
 /// # Errors
 /// An image or a conversation cannot be read; the message names file and row.
-pub fn read_samples(
+pub fn read_sequences(
     processor: &Processor,
     recipe: &SftRecipe,
-    step: usize,
-    chosen: &[&Conversation],
+    first: usize,
+    sequences: &[Vec<&Conversation>],
 ) -> Result<Vec<Sample>> {
-    let share = chosen.len().div_ceil(recipe.workers).max(1);
+    let share = sequences.len().div_ceil(recipe.workers).max(1);
     thread::scope(|scope| {
-        let handles: Vec<_> = chosen
+        let handles: Vec<_> = sequences
             .chunks(share)
             .enumerate()
-            .map(|(part, rows)| {
+            .map(|(part, sequences)| {
                 scope.spawn(move || {
-                    let first = step * recipe.samples_per_step() + part * share;
-                    let numbered = rows.iter().zip(first..);
-                    numbered.map(|(row, number)| read_sample(processor, recipe, number, row)).collect()
+                    let numbered = sequences.iter().zip(first + part * share..);
+                    numbered.map(|(rows, number)| read_sequence(processor, recipe, number, rows)).collect()
                 })
             })
             .collect();
-        let mut samples = Vec::with_capacity(chosen.len());
+        let mut samples = Vec::with_capacity(sequences.len());
         for handle in handles {
             let read: Result<Vec<_>> = handle.join().map_err(|_| anyhow!("a reader thread panicked"))?;
             samples.extend(read?);
@@ -67,76 +53,71 @@ pub fn read_samples(
     })
 }
 
-/// `number` counts the samples of the run, so that a resumed run changes its images alike.
-fn read_sample(
+fn read_sequence(
     processor: &Processor,
     recipe: &SftRecipe,
     number: usize,
-    conversation: &Conversation,
+    rows: &[&Conversation],
 ) -> Result<Sample> {
     let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
     random.set_stream(number as u64);
-    let images = conversation
-        .images
-        .iter()
-        .map(|path| {
-            read_image(path, processor, recipe.image_augmentation, &mut random)
-                .with_context(|| conversation.source.clone())
-        })
-        .collect::<Result<Vec<Patches>>>()?;
-    let grids: Vec<_> = images.iter().map(|image| image.grid).collect();
-    let encoded = encode(processor, conversation, &grids)?;
-    let merge = processor.config().vision.spatial_merge_size;
-    let positions = Positions::of_prompt(&encoded.ids, processor.config().tokens.image, &grids, merge)
-        .with_context(|| conversation.source.clone())?;
-    Ok(Sample { prompt: Prompt { ids: encoded.ids, positions, images }, is_label: encoded.is_label })
+    let mut change = Some((recipe.image_augmentation, &mut random)).filter(|(strength, _)| *strength > 0.0);
+    let mut samples = Vec::with_capacity(rows.len());
+    for row in rows {
+        let sample = read_sample(processor, recipe.label_rules(), row, &mut change);
+        samples.push(sample.with_context(|| row.source.clone())?);
+    }
+    if samples.len() == 1 { Ok(samples.remove(0)) } else { Ok(packing::join(samples)) }
 }
 
-fn read_image(
-    path: &Path,
-    processor: &Processor,
-    augmentation: f64,
-    random: &mut ChaCha8Rng,
-) -> Result<Patches> {
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-    decode(&bytes, &DecodeLimits::default())
-        .map(|photo| if augmentation > 0.0 { augment(&photo, augmentation, random) } else { photo })
-        .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
-        .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
-}
+/// How strongly an image is changed, and by which chances; `None` leaves it as it is.
+type Change<'random> = Option<(f64, &'random mut ChaCha8Rng)>;
 
-/// Reads all data sets; a row that cannot be trained on is found now and not hours later.
+/// Reads one row; with a change its images are shown another way than they lie on disk.
 ///
 /// # Errors
-/// A file cannot be read, or rows cannot be trained on.
-pub fn read_all(recipe: &SftRecipe) -> Result<Vec<Conversation>> {
-    /// So many of the rows that cannot be trained on are listed.
-    const LISTED: usize = 5;
-    let mut rows = Vec::new();
-    for name in recipe.dataset.split(',') {
-        rows.extend(read_dataset(&recipe.dataset_dir, name.trim(), recipe.media_dir())?);
-    }
-    if rows.is_empty() {
-        bail!("the data sets `{}` have no rows\nhint: write them anew, or leave them out", recipe.dataset);
-    }
-    let count = rows.len();
-    let (mut data, mut problems) = (Vec::with_capacity(count), Vec::new());
-    for row in rows {
-        match row {
-            Ok(conversation) => data.push(conversation),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if let Some(first) = problems.first() {
-        let listed: Vec<String> = problems.iter().take(LISTED).map(ToString::to_string).collect();
-        let more = if problems.len() > LISTED { "\n  …" } else { "" };
-        bail!(
-            "{} of {count} rows cannot be trained on\n  {}{more}\nhint: {}",
-            problems.len(),
-            listed.join("\n  "),
-            first.error.hint()
-        );
-    }
-    Ok(data)
+/// An image cannot be read, or the row does not fit the template.
+pub fn read_sample(
+    processor: &Processor,
+    rules: LabelRules,
+    row: &Conversation,
+    change: &mut Change<'_>,
+) -> Result<Sample> {
+    let images = row
+        .images
+        .iter()
+        .map(|image| read_image(image, processor, change))
+        .collect::<Result<Vec<Patches>>>()?;
+    let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
+    let encoded = encode(processor, row, &grids, rules)?;
+    let merge = processor.config().vision.spatial_merge_size;
+    let positions = Positions::of_prompt(&encoded.ids, processor.config().tokens.image, &grids, merge)?;
+    let prompt = Prompt { ids: encoded.ids, positions, images, ..Prompt::default() };
+    Ok(Sample { prompt, is_label: encoded.is_label })
+}
+
+fn read_image(image: &ImageSource, processor: &Processor, change: &mut Change<'_>) -> Result<Patches> {
+    decode(&image.read()?, &DecodeLimits::default())
+        .map(|photo| match change {
+            Some((strength, random)) => augment(&photo, *strength, random),
+            None => photo,
+        })
+        .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
+        .map_err(|error| anyhow!("{}: {error}\nhint: {}", image.name(), error.hint()))
+}
+
+/// How many patches an image has, from its header alone.
+///
+/// # Errors
+/// The image cannot be read, or its header is damaged.
+pub fn measure_image(image: &ImageSource, processor: &Processor) -> Result<Grid> {
+    /// Holds the header of nearly every file, with a colour profile and a preview.
+    const BEGINNING: usize = 64 << 10;
+    let limits = DecodeLimits::default();
+    let size = match decoded_size(&image.read_beginning(BEGINNING)?, &limits) {
+        Ok(size) => Ok(size),
+        Err(_) => decoded_size(&image.read()?, &limits),
+    };
+    size.and_then(|(width, height)| processor.preprocessor().settings().grid(width, height))
+        .map_err(|error| anyhow!("{}: {error}\nhint: {}", image.name(), error.hint()))
 }
