@@ -270,7 +270,7 @@ impl Processor {
         let ids = self.encode(text, &grids)?;
         let merge = self.config.vision.spatial_merge_size;
         let positions = Positions::of_prompt(&ids, self.config.tokens.image, &grids, merge)?;
-        Ok(Prompt { ids, positions, images })
+        Ok(Prompt { ids, positions, images, ..Prompt::default() })
     }
 
     /// The tokens that end an answer: those of the generation config, or else the model's own.

@@ -10,5 +10,7 @@ mod inspect;
 mod manifest;
 mod recognize;
 mod score;
+mod sft_data;
+mod sft_data_bad;
 
 use fine_r1_tests::{program, scratch};

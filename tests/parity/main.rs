@@ -7,6 +7,7 @@ mod batches;
 mod decoding;
 mod images;
 mod language;
+mod packing;
 mod positions;
 mod precision;
 mod prompts;

@@ -21,6 +21,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 import checkpoints
 import oracle
 import pictures
+import training_rows
 from cases import (
     BATCH_ROWS,
     MODEL_CASES,
@@ -249,6 +250,12 @@ def make_positions(golden: Path) -> None:
     write_json(golden / "cases/positions.json", {"spatial_merge_size": 2, "layouts": records})
 
 
+def make_training_rows(golden: Path) -> None:
+    """`cases/labels.json` and two Parquet files."""
+    write_json(golden / "cases/labels.json", training_rows.make_labels(golden))
+    training_rows.make_parquet(golden)
+
+
 def logit_positions(name: str, tokens: list[int], image_token: int) -> list[int]:
     """Which positions' logits a case keeps: all, or the first, the last six and some around each image."""
     if name in WHOLE_LOGITS:
@@ -426,6 +433,7 @@ def main() -> None:
     make_models(golden)
     make_prompts(golden)
     make_positions(golden)
+    make_training_rows(golden)
     total = sum(path.stat().st_size for path in golden.rglob("*") if path.is_file())
     print(f"{total / 1e6:.2f} MB in {golden}")
 

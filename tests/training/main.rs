@@ -1,6 +1,7 @@
 //! Training with the program: a tiny model learns, and how a run is spread over threads, stopped and
 //! gone on with makes no difference to what it learns.
 
+mod data;
 mod run;
 
 use fine_r1_tests::Largest;
@@ -60,18 +61,6 @@ fn two_workers_learn_what_one_learns() {
         largest.compare(name, &two, one);
     }
     largest.check();
-}
-
-#[test]
-fn a_step_whose_samples_are_all_too_long_changes_nothing() {
-    let folder = Folder::new();
-    let said = folder.train("run", &["max_steps=2", "save_steps=1", "cutoff_len=3"]);
-    assert!(said.contains("4 samples were longer than cutoff_len (3)"), "{said}");
-    let unchanged = run::weights(&folder.bytes("run", "model.safetensors")) == run::weights_at_start();
-    assert!(unchanged, "the weights are those of the start");
-    assert!(folder.log("run").iter().all(|line| line["loss"].is_null()), "no loss where nothing was learnt");
-    folder.copy_state("run", "resumed", 1);
-    folder.resume("resumed", &["max_steps=2", "save_steps=1", "cutoff_len=3"]);
 }
 
 /// Ctrl-C ends a run after the step it is in, and nothing is lost.

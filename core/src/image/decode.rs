@@ -49,6 +49,49 @@ impl Default for DecodeLimits {
 /// missing is truncated, even where a decoder would fill the rest with grey. A JPEG that was cut
 /// and then given an end marker passes, as it does in Pillow.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageError> {
+    let Header { decoder, format, name, orientation, blame } = read_header(bytes, limits)?;
+    if format == ImageFormat::Jpeg && ends_early(format, bytes) {
+        return Err(truncated(name, bytes));
+    }
+    let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
+    Ok(upright(flatten(image), orientation))
+}
+
+/// Width and height in pixels that [`decode`] would give, from the header alone.
+///
+/// The beginning of a file is enough where it holds the header; the orientation of a PNG may stand at
+/// its end.
+///
+/// # Errors
+/// Those of [`decode`], less what only shows in the pixels.
+pub fn decoded_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), ImageError> {
+    let header = read_header(bytes, limits)?;
+    let (width, height) = header.decoder.dimensions();
+    Ok(match header.orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        _ => (width, height),
+    })
+}
+
+/// A file whose pixels are still to come.
+struct Header<D, B> {
+    decoder: D,
+    format: ImageFormat,
+    /// What messages call the format.
+    name: &'static str,
+    orientation: Orientation,
+    /// Puts the decoder's complaints into this room's words.
+    blame: B,
+}
+
+fn read_header<'bytes>(
+    bytes: &'bytes [u8],
+    limits: &DecodeLimits,
+) -> Result<Header<impl ImageDecoder + 'bytes, impl Fn(CrateError) -> ImageError + Copy + 'bytes>, ImageError>
+{
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
@@ -56,12 +99,9 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
         return Err(ImageError::TooManyBytes { limit_bytes: limits.max_bytes, found_bytes: bytes.len() });
     }
     let (format, name) = sniff(bytes)?;
-    if format == ImageFormat::Jpeg && ends_early(format, bytes) {
-        return Err(truncated(name, bytes));
-    }
     let max_alloc =
         limits.max_pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(limits.max_bytes as u64);
-    let blame = |error| match error {
+    let blame = move |error| match error {
         CrateError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
             ImageError::TooMuchMemory { format: name, limit_bytes: max_alloc }
         }
@@ -90,9 +130,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
         _ => decoder.exif_metadata().ok().flatten(),
     };
     let orientation = exif.as_deref().and_then(orientation).unwrap_or(Orientation::NoTransforms);
-
-    let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
-    Ok(upright(flatten(image), orientation))
+    Ok(Header { decoder, format, name, orientation, blame })
 }
 
 /// The format by the first bytes, with the name that messages use.
@@ -388,6 +426,12 @@ mod tests {
             encoder.write_image(file.as_raw(), 2, 2, ExtendedColorType::Rgb8).unwrap();
             let upright = decode_freely(&bytes).unwrap();
             assert_eq!(upright.pixels().copied().collect::<Vec<_>>(), expected, "{code}");
+            let mut bytes = Vec::new();
+            let mut encoder = PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(exif(code)).unwrap();
+            encoder.write_image(source(6, 4).as_raw(), 6, 4, ExtendedColorType::Rgb8).unwrap();
+            let dimensions = decode_freely(&bytes).unwrap().dimensions();
+            assert_eq!(decoded_size(&bytes, &DecodeLimits::default()), Ok(dimensions), "{code}");
         }
     }
 

@@ -13,7 +13,7 @@ mod error;
 mod patches;
 mod resize;
 
-pub use decode::{DecodeLimits, decode};
+pub use decode::{DecodeLimits, decode, decoded_size};
 pub use error::ImageError;
 pub use patches::{Grid, ImageSettings, Patches, cut_patches, preprocess};
 pub use resize::{resize_bicubic, smart_resize};

@@ -76,6 +76,16 @@ impl ImageSettings {
         Ok((self.patch_size * self.merge_size) as u32)
     }
 
+    /// How many patches [`preprocess`] makes of an upright image of so many pixels.
+    ///
+    /// # Errors
+    /// Those of [`smart_resize`], and [`ImageError::Setting`] for sizes out of reason.
+    pub fn grid(&self, width: u32, height: u32) -> Result<Grid, ImageError> {
+        let factor = self.factor()?;
+        let (height, width) = smart_resize(height, width, factor, self.min_pixels, self.max_pixels)?;
+        Ok(Grid { t: 1, h: height as usize / self.patch_size, w: width as usize / self.patch_size })
+    }
+
     /// `[channel][value]`: every 8-bit value rescaled in f64, then normalised in f32, which is the
     /// order in which numpy rounds.
     fn normalised(&self) -> [[f32; 256]; 3] {

@@ -30,9 +30,54 @@ pub fn causal(rows: usize, keys: usize, starts: &[usize], device: &Device) -> Op
     Some(Tensor::from_data(TensorData::new(values, [starts.len(), 1, rows, keys]), device))
 }
 
+/// The causal mask of rows that hold several samples one after another: a token sees itself and what
+/// stands before it in its own sample.
+///
+/// `blocks` gives, for every row of the batch, how many tokens each of its samples has; what is left of
+/// a row is padding on its right, a block of its own.
+///
+/// # Shapes
+/// - output: `[batch, 1, seq, seq]`
+#[must_use]
+pub fn block_causal(seq: usize, blocks: &[Vec<usize>], device: &Device) -> Tensor<4> {
+    let mut values = vec![HIDDEN; blocks.len() * seq * seq];
+    for (row, lengths) in blocks.iter().enumerate() {
+        let padding = seq - lengths.iter().sum::<usize>();
+        let mut start = 0;
+        for length in lengths.iter().chain([&padding]) {
+            for query in start..start + length {
+                let line = (row * seq + query) * seq;
+                values[line + start..=line + query].fill(0.0);
+            }
+            start += length;
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [blocks.len(), 1, seq, seq]), device)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_of_a_packed_row_sees_itself_alone() {
+        let device = Device::flex();
+        let mask = block_causal(4, &[vec![1, 2], vec![4]], &device);
+        assert_eq!(mask.dims(), [2, 1, 4, 4]);
+        let seen: Vec<u8> = mask.into_data().iter::<f32>().map(|value| u8::from(value == 0.0)).collect();
+        #[rustfmt::skip]
+        let expected = [
+            1, 0, 0, 0,
+            0, 1, 0, 0,
+            0, 1, 1, 0,
+            0, 0, 0, 1,
+            1, 0, 0, 0,
+            1, 1, 0, 0,
+            1, 1, 1, 0,
+            1, 1, 1, 1,
+        ];
+        assert_eq!(seen, expected);
+    }
 
     #[test]
     fn padding_and_future_are_hidden() {

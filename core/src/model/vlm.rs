@@ -18,6 +18,32 @@ pub struct Prompt {
     pub positions: Positions,
     /// The images in the order of their places.
     pub images: Vec<Patches>,
+    /// Tokens of each of the samples that are packed into it, none of which sees another; empty where
+    /// it is one sample.
+    pub blocks: Vec<usize>,
+}
+
+impl Prompt {
+    /// Several prompts one after another in one sequence, each with the positions that it has alone and
+    /// blind to the others.
+    #[must_use]
+    pub fn pack(prompts: impl IntoIterator<Item = Self>) -> Self {
+        let mut packed = Self::default();
+        for prompt in prompts {
+            if prompt.blocks.is_empty() {
+                packed.blocks.push(prompt.ids.len());
+            } else {
+                packed.blocks.extend(prompt.blocks);
+            }
+            packed.ids.extend(prompt.ids);
+            packed.images.extend(prompt.images);
+            for (axis, more) in packed.positions.axes.iter_mut().zip(prompt.positions.axes) {
+                axis.extend(more);
+            }
+            packed.positions.next = prompt.positions.next;
+        }
+        packed
+    }
 }
 
 /// On which side shorter sequences of a batch are filled up.
@@ -38,6 +64,8 @@ pub struct Embedded {
     pub positions: Vec<Positions>,
     /// Padding on the left of every sequence.
     pub starts: Vec<usize>,
+    /// Tokens of the samples that are packed into every sequence; empty where none is packed.
+    pub blocks: Vec<Vec<usize>>,
 }
 
 /// The model of a checkpoint.
@@ -101,7 +129,8 @@ impl VisionLanguageModel {
     /// Embeds prompts and puts the images' features in their places.
     ///
     /// # Panics
-    /// A prompt's places and images do not match; [`Positions::of_prompt`] has checked that.
+    /// A prompt's places and images do not match; [`Positions::of_prompt`] has checked that. Packed
+    /// prompts are padded on the left.
     #[must_use]
     pub fn embed(&self, prompts: &[&Prompt], side: PaddingSide, config: &ModelConfig) -> Embedded {
         let device = self.device();
@@ -148,6 +177,10 @@ impl VisionLanguageModel {
             starts.push(before);
         }
         assert_eq!(feature, feature_count, "image tokens and image features differ in number");
+        let is_packed = prompts.iter().any(|prompt| prompt.blocks.len() > 1);
+        assert!(!is_packed || side == PaddingSide::Right, "packed prompts are padded on the right");
+        let blocks =
+            if is_packed { prompts.iter().map(|prompt| blocks_of(prompt)).collect() } else { vec![] };
 
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, seq]), &device);
         let mut states = self.model.embed_tokens.forward(ids);
@@ -157,7 +190,7 @@ impl VisionLanguageModel {
             let words = states.reshape([batch * seq, hidden]);
             states = Tensor::cat(vec![words, features], 0).select(0, rows).reshape([batch, seq, hidden]);
         }
-        Embedded { states, positions, starts }
+        Embedded { states, positions, starts, blocks }
     }
 
     /// Reads embedded prompts, with or without keeping a cache.
@@ -168,10 +201,11 @@ impl VisionLanguageModel {
     pub fn read(&self, embedded: Embedded, cache: Option<&mut Cache>, config: &ModelConfig) -> Tensor<3> {
         let [_, seq, _] = embedded.states.dims();
         let device = embedded.states.device();
-        let context = Context {
-            rotary: rotary(&config.text, &embedded.positions, &device),
-            mask: mask::causal(seq, seq, &embedded.starts, &device),
+        let mask = match embedded.blocks.as_slice() {
+            [] => mask::causal(seq, seq, &embedded.starts, &device),
+            blocks => Some(mask::block_causal(seq, blocks, &device)),
         };
+        let context = Context { rotary: rotary(&config.text, &embedded.positions, &device), mask };
         self.model.forward(embedded.states, &context, cache)
     }
 
@@ -225,4 +259,8 @@ impl VisionLanguageModel {
         };
         Cache::new(shape, starts, self.dtype(), &self.device())
     }
+}
+
+fn blocks_of(prompt: &Prompt) -> Vec<usize> {
+    if prompt.blocks.is_empty() { vec![prompt.ids.len()] } else { prompt.blocks.clone() }
 }

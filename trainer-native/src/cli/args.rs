@@ -241,6 +241,15 @@ pub struct SftArgs {
     /// Go on from the run's last checkpoint.
     #[arg(long)]
     pub resume: bool,
+    /// Read all data, decode every image, report bad rows and lengths, and train nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub check_data: bool,
+    /// With --check-data: show how the first N rows are trained on.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "check_data")]
+    pub show: usize,
+    /// With --check-data: one JSON object on stdout.
+    #[arg(long, requires = "check_data")]
+    pub json: bool,
     /// Where the model trains.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,

@@ -37,7 +37,8 @@ pub fn run() -> ExitCode {
 }
 
 /// The chain of causes on one line, the remedy on the next.
-fn message(error: &anyhow::Error) -> String {
+#[must_use]
+pub fn message(error: &anyhow::Error) -> String {
     let (mut causes, mut hint) = (Vec::new(), None);
     for cause in error.chain() {
         let text = cause.to_string();

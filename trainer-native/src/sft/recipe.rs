@@ -1,11 +1,25 @@
 //! One TOML file is one reproducible run. Keys are LlamaFactory's where it has them.
 
 use super::Schedule;
+use super::labels::LabelRules;
 use crate::checkpoint::read_text;
+use crate::dataset::MixStrategy;
 use crate::optimizer::MatrixRule;
 use anyhow::{Context, Result, anyhow, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
+
+/// What becomes of samples that are longer than `cutoff_len`. They are never cut: a cut through an image
+/// would leave places without features, and a cut answer teaches to stop in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlong {
+    /// They are left out and counted.
+    #[default]
+    Drop,
+    /// The run does not begin.
+    Refuse,
+}
 
 /// A fine-tuning run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +35,36 @@ pub struct SftRecipe {
     pub media_dir: PathBuf,
     /// Folder of the run.
     pub output_dir: PathBuf,
-    /// Longest sample in tokens; longer ones are left out and counted.
+    /// Names of data sets to measure by, separated by commas; excludes `val_size`.
+    pub eval_dataset: String,
+    /// Most rows of each data set, the first ones; 0 takes all.
+    pub max_samples: usize,
+    /// How several data sets become one: `concat`, `interleave_under`, `interleave_over` or
+    /// `interleave_once`.
+    pub mix_strategy: MixStrategy,
+    /// How often each data set is drawn, as `"0.7,0.3"` or `[0.7, 0.3]`; they take turns where empty.
+    #[serde(deserialize_with = "weights")]
+    pub interleave_probs: Vec<f64>,
+    /// Rows that are put aside to measure by: a share below 1, or a number of rows.
+    pub val_size: f64,
+    /// Steps between measurements; 0 measures at every checkpoint.
+    pub eval_steps: usize,
+    /// Samples that are measured together.
+    pub per_device_eval_batch_size: usize,
+    /// Longest sample in tokens, and longest sequence where samples are packed.
     pub cutoff_len: usize,
+    /// What becomes of longer samples: `drop` or `refuse`.
+    pub overlong: Overlong,
+    /// Train on the last answer of a conversation alone.
+    pub mask_history: bool,
+    /// Train on questions too.
+    pub train_on_prompt: bool,
+    /// Several samples in one sequence of at most `cutoff_len` tokens, blind to each other.
+    pub packing: bool,
+    /// LlamaFactory's name for `packing` that keeps samples apart, which it always does here.
+    pub neat_packing: bool,
+    /// Samples of about equal length in a micro-batch, so that little is padding.
+    pub group_by_length: bool,
     /// How often the data is gone through.
     pub num_train_epochs: f64,
     /// Steps of the run; 0 leaves it to the epochs.
@@ -81,7 +123,20 @@ impl Default for SftRecipe {
             dataset: String::new(),
             media_dir: PathBuf::new(),
             output_dir: PathBuf::new(),
+            eval_dataset: String::new(),
+            max_samples: 0,
+            mix_strategy: MixStrategy::Concat,
+            interleave_probs: Vec::new(),
+            val_size: 0.0,
+            eval_steps: 0,
+            per_device_eval_batch_size: 8,
             cutoff_len: 2048,
+            overlong: Overlong::Drop,
+            mask_history: false,
+            train_on_prompt: false,
+            packing: false,
+            neat_packing: false,
+            group_by_length: false,
             num_train_epochs: 3.0,
             max_steps: 0,
             per_device_train_batch_size: 8,
@@ -153,6 +208,19 @@ impl SftRecipe {
             ("dataset", (!self.dataset.is_empty(), "names of data sets")),
             ("output_dir", (!self.output_dir.as_os_str().is_empty(), "the folder of the run")),
             ("cutoff_len", is_count(self.cutoff_len)),
+            ("per_device_eval_batch_size", is_count(self.per_device_eval_batch_size)),
+            (
+                "val_size",
+                (
+                    (0.0..1.0).contains(&self.val_size)
+                        || (self.val_size >= 1.0 && self.val_size.fract() == 0.0),
+                    "a share from 0 to below 1, or a whole number of rows",
+                ),
+            ),
+            (
+                "interleave_probs",
+                (self.interleave_probs.iter().all(|weight| is_above_zero(*weight).0), "numbers above 0"),
+            ),
             ("num_train_epochs", is_above_zero(self.num_train_epochs)),
             ("per_device_train_batch_size", is_count(self.per_device_train_batch_size)),
             ("gradient_accumulation_steps", is_count(self.gradient_accumulation_steps)),
@@ -174,7 +242,58 @@ impl SftRecipe {
                 bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
             }
         }
+        self.check_data_keys()
+    }
+
+    /// Keys that exclude or need one another.
+    fn check_data_keys(&self) -> Result<()> {
+        if self.mask_history && self.train_on_prompt {
+            bail!("`mask_history` and `train_on_prompt` exclude each other\nhint: leave one of them out");
+        }
+        if self.val_size > 0.0 && !self.eval_dataset.is_empty() {
+            bail!("`val_size` and `eval_dataset` exclude each other\nhint: leave one of them out");
+        }
+        let (weights, sets) = (self.interleave_probs.len(), self.dataset.split(',').count());
+        if weights > 0 && self.mix_strategy == MixStrategy::Concat {
+            bail!(
+                "`interleave_probs` needs a `mix_strategy` that draws\nhint: set mix_strategy=interleave_over"
+            );
+        }
+        if weights > 0 && weights != sets {
+            bail!(
+                "`interleave_probs` has {weights} numbers for {sets} data sets\nhint: give one for each data set of \
+                 `dataset`"
+            );
+        }
         Ok(())
+    }
+
+    /// Which tokens are trained.
+    #[must_use]
+    pub fn label_rules(&self) -> LabelRules {
+        LabelRules { mask_history: self.mask_history, train_on_prompt: self.train_on_prompt }
+    }
+
+    /// Whether samples share sequences.
+    #[must_use]
+    pub fn is_packing(&self) -> bool {
+        self.packing || self.neat_packing
+    }
+
+    /// How many of `rows` rows are put aside, a share rounded up.
+    #[must_use]
+    pub fn validation_rows(&self, rows: usize) -> usize {
+        if self.val_size < 1.0 {
+            (self.val_size * rows as f64).ceil() as usize
+        } else {
+            (self.val_size as usize).min(rows)
+        }
+    }
+
+    /// Steps between measurements.
+    #[must_use]
+    pub fn evaluation_interval(&self) -> usize {
+        if self.eval_steps > 0 { self.eval_steps } else { self.save_steps }
     }
 
     /// Samples of one step.
@@ -187,6 +306,31 @@ impl SftRecipe {
     #[must_use]
     pub fn media_dir(&self) -> &Path {
         if self.media_dir.as_os_str().is_empty() { &self.dataset_dir } else { &self.media_dir }
+    }
+}
+
+/// Numbers as a list, or as LlamaFactory writes them: in one text, separated by commas.
+fn weights<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Weights {
+        Text(String),
+        One(f64),
+        List(Vec<f64>),
+    }
+    match Weights::deserialize(deserializer)? {
+        Weights::List(list) => Ok(list),
+        Weights::One(one) => Ok(vec![one]),
+        Weights::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|number| !number.is_empty())
+            .map(|number| {
+                number
+                    .parse()
+                    .map_err(|_| serde::de::Error::custom(format!("interleave_probs: {number} is no number")))
+            })
+            .collect(),
     }
 }
 
@@ -216,6 +360,24 @@ mod tests {
                     "{error}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn weights_are_read_from_a_text_and_from_a_list() {
+        for text in ["interleave_probs = \"0.7, 0.3\"", "interleave_probs = [0.7, 0.3]"] {
+            let recipe: SftRecipe = toml::from_str(text).expect("a recipe");
+            assert_eq!(recipe.interleave_probs, [0.7, 0.3]);
+            let written = toml::to_string(&recipe).expect("TOML");
+            assert_eq!(toml::from_str::<SftRecipe>(&written).expect("a recipe"), recipe);
+        }
+        assert!(toml::from_str::<SftRecipe>("interleave_probs = \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_share_of_rows_is_rounded_up_and_a_number_is_a_number() {
+        for (val_size, expected) in [(0.0, 0), (0.1, 2), (0.5, 6), (3.0, 3), (40.0, 11)] {
+            assert_eq!(SftRecipe { val_size, ..recipe() }.validation_rows(11), expected);
         }
     }
 }

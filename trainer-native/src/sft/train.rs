@@ -3,32 +3,26 @@
 //! What a step sees depends on the seed and the step's number alone; a run that is resumed from a
 //! checkpoint makes the same steps as one that was never stopped.
 
+use super::evaluation::evaluation_loss;
+use super::plan::Plan;
+use super::samples::{Sample, read_sequences};
+use super::survey::{Depth, survey};
 use super::{SftRecipe, learning_rate, token_loss};
 use crate::checkpoint::{self, explain, read_files, write_file};
-use crate::dataset::{Conversation, augment, encode, epoch_order, read_dataset};
+use crate::dataset::Conversation;
 use crate::device::OpenDevice;
 use crate::optimizer::{AdamW, AdamWConfig, NamedGradients, accumulate, clip, collect};
 use crate::progress::{Progress, interrupted};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::module::Module;
-use fine_r1_core::image::{DecodeLimits, Patches, decode, preprocess};
-use fine_r1_core::model::positions::Positions;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::{CheckpointFiles, Processor};
 use fine_r1_core::weights::Precision;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
-
-/// A sample, ready for the model.
-struct Sample {
-    prompt: Prompt,
-    is_label: Vec<bool>,
-}
 
 /// What a checkpoint of a run remembers besides weights and optimizer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +41,9 @@ struct LogLine {
     learning_rate: f64,
     tokens_per_sec: f64,
     samples_per_sec: f64,
+    /// Of the rows that are only measured by, where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eval_loss: Option<f64>,
 }
 
 /// Trains as the recipe says; with `resume` goes on from the run's last checkpoint.
@@ -55,10 +52,8 @@ struct LogLine {
 /// Data, checkpoint or disk; what was saved before stays.
 pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()> {
     let (start_folder, first_step) = start_point(recipe, resume)?;
-    let data = read_all(recipe)?;
-    let mut files = read_files(&recipe.model_name_or_path)?;
-    let processor = Processor::new(&files).map_err(|error| explain(&recipe.model_name_or_path, &error))?;
-    let processor = with_image_size(processor, &mut files, recipe)?;
+    let (files, processor) = read_processor(recipe)?;
+    let plan = Plan::new(recipe, survey(recipe, &processor, Depth::Headers)?)?;
     // Weights that are trained are kept in f32.
     let training = OpenDevice {
         device: device.device.clone().autodiff(),
@@ -81,7 +76,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     };
 
     let batch = recipe.samples_per_step();
-    let steps_per_epoch = data.len().div_ceil(batch);
+    let steps_per_epoch = plan.steps_per_epoch();
     let total = match recipe.max_steps {
         0 => (recipe.num_train_epochs * steps_per_epoch as f64).ceil() as usize,
         steps => steps,
@@ -90,21 +85,27 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     write_file(&recipe.output_dir.join("recipe.toml"), toml::to_string_pretty(recipe)?.as_bytes())?;
     eprintln!(
         "{} samples, {total} steps of {batch}, from step {first_step}, into {}",
-        data.len(),
+        plan.samples(),
         recipe.output_dir.display()
     );
+    if plan.left_out() > 0 {
+        eprintln!(
+            "warning: {} samples were longer than cutoff_len ({}) and were left out",
+            plan.left_out(),
+            recipe.cutoff_len
+        );
+    }
+    let validation = plan.validation();
 
     let workers = Workers::new(recipe.workers)?;
     let mut progress = Progress::new(first_step, total);
-    let mut left_out = 0;
     for step in first_step..total {
-        let chosen = choose(&data, recipe, step, steps_per_epoch);
+        let chosen = plan.step(step);
         let pass = run_step(&model, &processor, recipe, &workers, step, &chosen)?;
-        left_out += pass.left_out;
         let mut gradients = pass.gradients;
         let norm = clip(&mut gradients, recipe.max_grad_norm);
         if !pass.loss.is_finite() || !norm.is_finite() {
-            let rows: Vec<&str> = chosen.iter().map(|row| row.source.as_str()).collect();
+            let rows: Vec<&str> = chosen.iter().flatten().map(|row| row.source.as_str()).collect();
             bail!(
                 "step {}: the loss is {} and the gradient's norm {norm}; nothing was changed by this step\n  batch: {}\n\
                  hint: look at these rows, or lower learning_rate",
@@ -117,15 +118,17 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
             learning_rate(recipe.lr_scheduler_type, recipe.learning_rate, recipe.warmup_steps, step, total);
         if pass.labels > 0 {
             model = optimizer.update(model, gradients, rate);
-            progress.advance(pass.tokens, chosen.len(), pass.loss);
+            progress.advance(pass.tokens, chosen.iter().map(Vec::len).sum(), pass.loss);
         } else {
-            // All samples were left out. An update would count as a step of the optimizer.
+            // No sample has a label. An update would count as a step of the optimizer.
             progress.pass_over();
         }
 
         let done = step + 1;
-        if done.is_multiple_of(recipe.logging_steps) || done == total {
-            let line = LogLine {
+        let is_measured =
+            !validation.is_empty() && (done.is_multiple_of(recipe.evaluation_interval()) || done == total);
+        if done.is_multiple_of(recipe.logging_steps) || done == total || is_measured {
+            let mut line = LogLine {
                 step: done,
                 total_steps: total,
                 epoch: done as f64 / steps_per_epoch as f64,
@@ -134,9 +137,15 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
                 learning_rate: rate,
                 tokens_per_sec: progress.tokens_per_sec(),
                 samples_per_sec: progress.samples_per_sec(),
+                eval_loss: None,
             };
-            append(&recipe.output_dir.join("log.jsonl"), &serde_json::to_string(&line)?)?;
             eprintln!("{}", progress.line(norm, rate));
+            if is_measured {
+                let loss = evaluation_loss(&model.valid(), &processor, recipe, &validation)?;
+                eprintln!("step {done}/{total}  evaluation loss {loss:.4}");
+                line.eval_loss = Some(loss);
+            }
+            append(&recipe.output_dir.join("log.jsonl"), &serde_json::to_string(&line)?)?;
             progress.begin_window();
         }
         let stop = interrupted();
@@ -147,12 +156,6 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
             eprintln!("stopped after step {done}; go on with --resume");
             return Ok(());
         }
-    }
-    if left_out > 0 {
-        eprintln!(
-            "warning: {left_out} samples were longer than cutoff_len ({}) and were left out",
-            recipe.cutoff_len
-        );
     }
     checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
     eprintln!("wrote {}", recipe.output_dir.display());
@@ -178,9 +181,8 @@ struct Pass {
     loss: f64,
     gradients: NamedGradients,
     tokens: usize,
-    /// Tokens that were learnt from; none where all samples were left out.
+    /// Tokens that were learnt from.
     labels: usize,
-    left_out: usize,
 }
 
 /// Computes the gradient of a step: micro-batches in parallel, joined in a fixed order, every label
@@ -191,17 +193,15 @@ fn run_step(
     recipe: &SftRecipe,
     workers: &Workers,
     step: usize,
-    chosen: &[&Conversation],
+    chosen: &[Vec<&Conversation>],
 ) -> Result<Pass> {
-    let samples = read_samples(processor, recipe, step, chosen)?;
-    let (samples, long): (Vec<Sample>, Vec<Sample>) =
-        samples.into_iter().partition(|sample| sample.prompt.ids.len() <= recipe.cutoff_len);
+    let samples = read_sequences(processor, recipe, step * recipe.samples_per_step(), chosen)?;
     let labels: usize =
         samples.iter().flat_map(|sample| &sample.is_label[1..]).filter(|label| **label).count();
     let tokens = samples.iter().map(|sample| sample.prompt.ids.len()).sum();
     let micro_batches: Vec<&[Sample]> = samples.chunks(recipe.per_device_train_batch_size).collect();
     let config = processor.config();
-    let mut pass = Pass { loss: 0.0, gradients: NamedGradients::new(), tokens, labels, left_out: long.len() };
+    let mut pass = Pass { loss: 0.0, gradients: NamedGradients::new(), tokens, labels };
     for group in micro_batches.chunks(recipe.workers) {
         let work = |micro_batch: &[Sample]| {
             let prompts: Vec<&Prompt> = micro_batch.iter().map(|sample| &sample.prompt).collect();
@@ -237,116 +237,15 @@ fn run_step(
     Ok(pass)
 }
 
-/// The samples of a step: the next ones of the epoch's order, which starts anew where it ends.
-fn choose<'data>(
-    data: &'data [Conversation],
-    recipe: &SftRecipe,
-    step: usize,
-    steps_per_epoch: usize,
-) -> Vec<&'data Conversation> {
-    let order = epoch_order(data.len(), recipe.seed, (step / steps_per_epoch) as u64);
-    let batch = recipe.samples_per_step();
-    let start = step % steps_per_epoch * batch;
-    order[start..(start + batch).min(data.len())].iter().map(|index| &data[*index]).collect()
-}
-
-fn read_samples(
-    processor: &Processor,
-    recipe: &SftRecipe,
-    step: usize,
-    chosen: &[&Conversation],
-) -> Result<Vec<Sample>> {
-    let share = chosen.len().div_ceil(recipe.workers).max(1);
-    thread::scope(|scope| {
-        let handles: Vec<_> = chosen
-            .chunks(share)
-            .enumerate()
-            .map(|(part, rows)| {
-                scope.spawn(move || {
-                    let first = step * recipe.samples_per_step() + part * share;
-                    let numbered = rows.iter().zip(first..);
-                    numbered.map(|(row, number)| read_sample(processor, recipe, number, row)).collect()
-                })
-            })
-            .collect();
-        let mut samples = Vec::with_capacity(chosen.len());
-        for handle in handles {
-            let read: Result<Vec<_>> = handle.join().map_err(|_| anyhow!("a reader thread panicked"))?;
-            samples.extend(read?);
-        }
-        Ok(samples)
-    })
-}
-
-/// `number` counts the samples of the run, so that a resumed run changes its images alike.
-fn read_sample(
-    processor: &Processor,
-    recipe: &SftRecipe,
-    number: usize,
-    conversation: &Conversation,
-) -> Result<Sample> {
-    let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
-    random.set_stream(number as u64);
-    let images = conversation
-        .images
-        .iter()
-        .map(|path| {
-            read_image(path, processor, recipe.image_augmentation, &mut random)
-                .with_context(|| conversation.source.clone())
-        })
-        .collect::<Result<Vec<Patches>>>()?;
-    let grids: Vec<_> = images.iter().map(|image| image.grid).collect();
-    let encoded = encode(processor, conversation, &grids)?;
-    let merge = processor.config().vision.spatial_merge_size;
-    let positions = Positions::of_prompt(&encoded.ids, processor.config().tokens.image, &grids, merge)
-        .with_context(|| conversation.source.clone())?;
-    Ok(Sample { prompt: Prompt { ids: encoded.ids, positions, images }, is_label: encoded.is_label })
-}
-
-fn read_image(
-    path: &Path,
-    processor: &Processor,
-    augmentation: f64,
-    random: &mut ChaCha8Rng,
-) -> Result<Patches> {
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-    decode(&bytes, &DecodeLimits::default())
-        .map(|photo| if augmentation > 0.0 { augment(&photo, augmentation, random) } else { photo })
-        .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
-        .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
-}
-
-/// Reads all data sets; a row that cannot be trained on is found now and not hours later.
-fn read_all(recipe: &SftRecipe) -> Result<Vec<Conversation>> {
-    /// So many of the rows that cannot be trained on are listed.
-    const LISTED: usize = 5;
-    let mut rows = Vec::new();
-    for name in recipe.dataset.split(',') {
-        rows.extend(read_dataset(&recipe.dataset_dir, name.trim(), recipe.media_dir())?);
-    }
-    if rows.is_empty() {
-        bail!("the data sets `{}` have no rows\nhint: write them anew, or leave them out", recipe.dataset);
-    }
-    let count = rows.len();
-    let (mut data, mut problems) = (Vec::with_capacity(count), Vec::new());
-    for row in rows {
-        match row {
-            Ok(conversation) => data.push(conversation),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if let Some(first) = problems.first() {
-        let listed: Vec<String> = problems.iter().take(LISTED).map(ToString::to_string).collect();
-        let more = if problems.len() > LISTED { "\n  …" } else { "" };
-        bail!(
-            "{} of {count} rows cannot be trained on\n  {}{more}\nhint: {}",
-            problems.len(),
-            listed.join("\n  "),
-            first.error.hint()
-        );
-    }
-    Ok(data)
+/// The files of the checkpoint to start from, with the image sizes of the recipe.
+///
+/// # Errors
+/// A file is missing or malformed.
+pub fn read_processor(recipe: &SftRecipe) -> Result<(CheckpointFiles, Processor)> {
+    let mut files = read_files(&recipe.model_name_or_path)?;
+    let processor = Processor::new(&files).map_err(|error| explain(&recipe.model_name_or_path, &error))?;
+    let processor = with_image_size(processor, &mut files, recipe)?;
+    Ok((files, processor))
 }
 
 /// The image sizes of the recipe become those of the checkpoint that is written.

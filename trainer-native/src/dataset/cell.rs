@@ -1,0 +1,88 @@
+//! A value in a row of a data set, wherever the row comes from.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What JSON and Parquet both come to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A number; no form of rows reads one.
+    Number,
+    /// A text.
+    Text(String),
+    /// Bytes, which only Parquet has: an image file.
+    Bytes(Arc<[u8]>),
+    /// A list.
+    List(Vec<Cell>),
+    /// Fields by name.
+    Object(BTreeMap<String, Cell>),
+}
+
+impl Cell {
+    /// A field of an object; `None` where it is missing or null.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.get(field).filter(|cell| **cell != Self::Null),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a truth value",
+            Self::Number => "a number",
+            Self::Text(_) => "a text",
+            Self::Bytes(_) => "bytes",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+/// What stands somewhere in a row, in words.
+#[must_use]
+pub fn kind(cell: Option<&Cell>) -> String {
+    cell.map_or("missing", Cell::kind).to_owned()
+}
+
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(_) => Self::Number,
+            Value::String(text) => Self::Text(text),
+            Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
+            Value::Object(fields) => {
+                Self::Object(fields.into_iter().map(|(name, value)| (name, Self::from(value))).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Where the images of a row are: paths, `data:` URLs, or the files themselves inside Parquet.
+
+use super::{Cell, RowError};
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An image of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A file of its own.
+    File(PathBuf),
+    /// An image file inside a row.
+    Inside {
+        /// What to call it in messages.
+        name: String,
+        /// The encoded file.
+        bytes: Arc<[u8]>,
+    },
+}
+
+impl ImageSource {
+    /// The encoded file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::File(path) => {
+                let bytes = fs::read(path)
+                    .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
+                Ok(Cow::Owned(bytes))
+            }
+            Self::Inside { bytes, .. } => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// The first bytes of the encoded file, at most `count`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_beginning(&self, count: usize) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::File(path) => {
+                let mut bytes = Vec::with_capacity(count);
+                File::open(path)
+                    .and_then(|file| file.take(count as u64).read_to_end(&mut bytes))
+                    .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
+                Ok(Cow::Owned(bytes))
+            }
+            Self::Inside { bytes, .. } => Ok(Cow::Borrowed(&bytes[..count.min(bytes.len())])),
+        }
+    }
+
+    /// What to call it in messages.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::File(path) => path.to_string_lossy(),
+            Self::Inside { name, .. } => name.into(),
+        }
+    }
+
+    /// The image that a path or a `data:` URL names; `number` counts the images of the row from 1.
+    ///
+    /// # Errors
+    /// It is an address elsewhere, or is not encoded as it says.
+    pub fn at(address: &str, number: usize, media_dir: &Path) -> Result<Self, RowError> {
+        let wrong = |reason: &str| RowError::ImageAddress { number, reason: reason.to_owned() };
+        if let Some(data) = address.strip_prefix("data:") {
+            let Some((_, encoded)) = data.split_once(";base64,") else {
+                return Err(wrong("a data: URL that is not base64"));
+            };
+            let bytes = BASE64_STANDARD
+                .decode(encoded)
+                .map_err(|error| wrong(&format!("a damaged data: URL: {error}")))?;
+            return Ok(Self::Inside { name: format!("image {number}"), bytes: bytes.into() });
+        }
+        if address.starts_with("http://") || address.starts_with("https://") {
+            return Err(wrong("an address in the network, and nothing is downloaded"));
+        }
+        Ok(Self::File(media_dir.join(address.strip_prefix("file://").unwrap_or(address))))
+    }
+}
+
+/// The images of a row's field: one or a list of paths, of bytes, or of `{"bytes": …, "path": …}`.
+///
+/// # Errors
+/// Something else stands there.
+pub fn read_images(row: &Cell, field: &str, media_dir: &Path) -> Result<Vec<ImageSource>, RowError> {
+    let cells = match row.get(field) {
+        None => return Ok(Vec::new()),
+        Some(Cell::List(cells)) => cells.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let read = |(index, cell): (usize, &Cell)| {
+        let number = index + 1;
+        let inside =
+            |bytes: &Arc<[u8]>| ImageSource::Inside { name: format!("image {number}"), bytes: bytes.clone() };
+        match (cell, cell.get("bytes"), cell.get("path")) {
+            (Cell::Text(address), _, _) => ImageSource::at(address, number, media_dir),
+            (Cell::Bytes(bytes), _, _) | (_, Some(Cell::Bytes(bytes)), _) => Ok(inside(bytes)),
+            (_, None, Some(Cell::Text(path))) => ImageSource::at(path, number, media_dir),
+            _ => Err(RowError::ImagePath { field: field.to_owned(), found: cell.kind().to_owned() }),
+        }
+    };
+    cells.iter().enumerate().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(images: Value) -> Result<Vec<ImageSource>, RowError> {
+        read_images(&json!({ "images": images }).into(), "images", Path::new("media"))
+    }
+
+    #[test]
+    fn images_are_found_wherever_rows_keep_them() {
+        let file = |path: &str| ImageSource::File(path.into());
+        assert_eq!(read(json!(null)), Ok(vec![]));
+        assert_eq!(read(json!("a.png")), Ok(vec![file("media/a.png")]));
+        assert_eq!(
+            read(json!(["a.png", { "path": "/b.png" }])),
+            Ok(vec![file("media/a.png"), file("/b.png")])
+        );
+        let bytes: Arc<[u8]> = Arc::from([1, 2, 3]);
+        let inside = ImageSource::Inside { name: "image 1".into(), bytes: bytes.clone() };
+        assert_eq!(read(json!("data:image/png;base64,AQID")), Ok(vec![inside.clone()]));
+        let object = Cell::Object([("bytes".to_owned(), Cell::Bytes(bytes))].into());
+        let row = Cell::Object([("images".to_owned(), Cell::List(vec![object]))].into());
+        assert_eq!(read_images(&row, "images", Path::new("")), Ok(vec![inside]));
+    }
+
+    #[test]
+    fn what_is_no_image_is_said() {
+        for (images, expected) in [
+            (json!(7), "`images` has a number"),
+            (json!([{ "path": 3 }]), "`images` has an object"),
+            (json!("https://x/y.png"), "image 1 is an address in the network"),
+            (json!(["a", "data:image/png,x"]), "image 2 is a data: URL that is not base64"),
+            (json!("data:image/png;base64,!"), "image 1 is a damaged data: URL"),
+        ] {
+            let error = read(images.clone()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{images}: {error}");
+            assert!(!error.hint().is_empty());
+        }
+    }
+}
