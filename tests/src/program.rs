@@ -144,12 +144,16 @@ fn program() -> &'static Path {
             String::from_utf8_lossy(&output.stderr)
         );
         let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
-        messages
+        let built = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
             .next_back()
-            .expect("cargo names the executable")
+            .expect("cargo names the executable");
+        // Another checkout that shares the target folder may build its own over it.
+        let own = this.with_extension("trainer-native");
+        std::fs::copy(&built, &own).expect("room for a copy");
+        own
     })
 }
 

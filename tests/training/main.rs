@@ -2,6 +2,7 @@
 //! gone on with makes no difference to what it learns.
 
 mod run;
+mod torch;
 
 use fine_r1_tests::Largest;
 use run::Folder;

@@ -19,10 +19,6 @@ pub struct Folder {
 impl Folder {
     /// Four questions about three pictures, one without, two a step.
     pub fn new() -> Self {
-        let scratch = Scratch::new();
-        for image in ["tiny.png", "grey.png", "palette.png"] {
-            fs::copy(golden_image(image), scratch.at(image)).expect("a picture");
-        }
         let row = |question: &str, answer: &str, images: &[&str]| {
             let question = "<image>".repeat(images.len()) + question;
             json!({
@@ -39,6 +35,15 @@ impl Folder {
             row("How do they differ?", "In colour", &["palette.png", "grey.png"]),
             row("Why?", "Because", &[]),
         ]);
+        Self::with(&rows, CHECKPOINT)
+    }
+
+    /// Rows about three pictures, two a step, and the golden checkpoint that is trained on them.
+    pub fn with(rows: &Value, checkpoint: &str) -> Self {
+        let scratch = Scratch::new();
+        for image in ["tiny.png", "grey.png", "palette.png"] {
+            fs::copy(golden_image(image), scratch.at(image)).expect("a picture");
+        }
         scratch.write("rows.json", rows.to_string());
         let info = json!({ "rows": { "file_name": "rows.json", "formatting": "sharegpt" } });
         scratch.write("dataset_info.json", info.to_string());
@@ -48,7 +53,7 @@ impl Folder {
                 "model_name_or_path = {:?}\ndataset_dir = {:?}\ndataset = \"rows\"\n\
                  per_device_train_batch_size = 2\nlearning_rate = 1e-3\nlogging_steps = 1\n\
                  freeze_vision_tower = false\nfreeze_multi_modal_projector = false\n",
-                golden_checkpoint(CHECKPOINT),
+                golden_checkpoint(checkpoint),
                 scratch.dir(),
             ),
         );

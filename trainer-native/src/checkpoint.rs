@@ -10,7 +10,7 @@ use fine_r1_core::weights::{
 };
 use memmap2::Mmap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The largest weight file that is written, as transformers does it.
@@ -194,12 +194,20 @@ pub fn create_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// The disk is full, or the folder cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file_with(path, |temporary| Ok(fs::write(temporary, bytes)?))
+}
+
+/// Writes a file so that it is complete or absent; `write` gets the path to put its content at.
+///
+/// # Errors
+/// `write` fails, the disk is full, or the folder cannot be written.
+pub fn write_file_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = PathBuf::from(format!("{}.tmp", path.display()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+    let write = || -> Result<()> {
+        write(&temporary)?;
+        // Opened for writing: not every system forces a file onto the disk that is open for reading.
+        File::options().append(true).open(&temporary)?.sync_all()?;
+        Ok(fs::rename(&temporary, path)?)
     };
     write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| {
         format!(

@@ -7,9 +7,12 @@ mod cot;
 mod dataset;
 mod device;
 mod evaluate;
+mod journal;
 mod optimizer;
 mod progress;
+mod run_folder;
 mod sft;
+mod trunk;
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 use mimalloc::MiMalloc;

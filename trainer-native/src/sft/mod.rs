@@ -1,11 +1,14 @@
 //! Supervised fine-tuning: stage 1, and the making of nano-base.
 
+mod held_out;
+mod llamafactory;
 mod loss;
 mod recipe;
+mod samples;
 mod schedule;
+mod step;
 mod train;
 
-pub use loss::token_loss;
-pub use recipe::SftRecipe;
-pub use schedule::{Schedule, learning_rate};
+pub use recipe::{Averaging, SftRecipe};
+pub use schedule::{Rise, Schedule};
 pub use train::train;
