@@ -1,7 +1,9 @@
 //! Training with the program: a tiny model learns, and how a run is spread over threads, stopped and
 //! gone on with makes no difference to what it learns.
 
+mod drill;
 mod run;
+mod settings;
 mod torch;
 
 use fine_r1_tests::Largest;

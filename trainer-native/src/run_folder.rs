@@ -82,7 +82,8 @@ impl RunFolder {
             (true, Some(step)) => {
                 let folder = self.state(*step);
                 let path = folder.join(FACTS);
-                let facts: Facts = serde_json::from_str(&read_text(&path)?).with_context(|| damaged(&path))?;
+                let facts: Facts =
+                    serde_json::from_str(&read_text(&path)?).with_context(|| damaged(&path))?;
                 Ok(Start::From { folder, facts })
             }
             (true, None) => bail!(
@@ -222,7 +223,10 @@ mod tests {
             })
             .expect_err("the disk is full");
         assert_eq!(error.to_string(), "no room");
-        let names: Vec<_> = fs::read_dir(run.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        let names: Vec<_> = fs::read_dir(run.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
         assert_eq!(names, ["checkpoint-1"]);
         assert_eq!(fs::read(run.state(1).join("weights")).expect("kept"), b"1");
         assert!(matches!(run.start(true), Ok(Start::From { facts: Facts { step: 1, .. }, .. })));

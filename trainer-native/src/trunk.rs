@@ -112,11 +112,7 @@ impl<'pass> Trunk<'pass> {
     }
 }
 
-fn segments(
-    model: &VisionLanguageModel,
-    config: &ModelConfig,
-    prompts: &[&Prompt],
-) -> (Tensor<2>, Segments) {
+fn segments(model: &VisionLanguageModel, config: &ModelConfig, prompts: &[&Prompt]) -> (Tensor<2>, Segments) {
     let looks = is_trained(&model.visual);
     let model = model.valid();
     let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
@@ -210,8 +206,8 @@ fn through_segments(
     gradient = below;
     for (index, needs) in needs.into_iter().enumerate().rev() {
         let Some(input) = inputs.pop() else { return };
-        let below = found
-            .segment(input, needs, gradient, |states| tower.pass(index, states, layout, &config.vision));
+        let below =
+            found.segment(input, needs, gradient, |states| tower.pass(index, states, layout, &config.vision));
         match below {
             Some(below) => gradient = below,
             None => return,

@@ -84,8 +84,7 @@ impl Journal {
     /// # Errors
     /// The folder cannot be written.
     pub fn open(folder: &Path, first_step: usize) -> Result<Self> {
-        let kept: Vec<Entry> =
-            read(folder)?.into_iter().filter(|entry| entry.step() <= first_step).collect();
+        let kept: Vec<Entry> = read(folder)?.into_iter().filter(|entry| entry.step() <= first_step).collect();
         let mut text = String::new();
         for entry in kept {
             text += &(serde_json::to_string(&entry)? + "\n");
@@ -107,7 +106,9 @@ impl Journal {
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             writeln!(file, "{line}")
         };
-        append().with_context(|| format!("cannot write {}\nhint: check that the disk has room", path.display()))?;
+        append().with_context(|| {
+            format!("cannot write {}\nhint: check that the disk has room", path.display())
+        })?;
         match entry {
             Entry::Training(training) => {
                 let loss = training.loss.map(|loss| ("train/loss", loss));

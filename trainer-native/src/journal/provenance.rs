@@ -14,7 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// Packages whose versions may change what a run computes or writes.
-const PACKAGES: [&str; 7] = ["burn", "burn-autodiff", "burn-flex", "gemm", "image", "safetensors", "tokenizers"];
+const PACKAGES: [&str; 7] =
+    ["burn", "burn-autodiff", "burn-flex", "gemm", "image", "safetensors", "tokenizers"];
 
 /// What is known of one start of a run.
 #[derive(Debug, Serialize)]

@@ -12,7 +12,7 @@ pub type NamedGradients = BTreeMap<String, Tensor<1>>;
 #[must_use]
 pub fn collect<M: Module>(model: &M, gradients: &mut Gradients) -> NamedGradients {
     struct Collect<'pass> {
-        path: Path,
+        path: WeightPath,
         gradients: &'pass mut Gradients,
         found: NamedGradients,
     }
@@ -30,7 +30,7 @@ pub fn collect<M: Module>(model: &M, gradients: &mut Gradients) -> NamedGradient
             }
         }
     }
-    let mut collect = Collect { path: Path::default(), gradients, found: BTreeMap::new() };
+    let mut collect = Collect { path: WeightPath::default(), gradients, found: BTreeMap::new() };
     model.visit(&mut collect);
     collect.found
 }
@@ -67,22 +67,26 @@ pub fn clip(gradients: &mut NamedGradients, max_norm: f64) -> f32 {
 
 /// Where a walk over a module stands.
 #[derive(Debug, Default)]
-pub(super) struct Path(Vec<String>);
+pub struct WeightPath(Vec<String>);
 
-impl Path {
-    pub(super) fn enter(&mut self, name: &str, container: &str) {
+impl WeightPath {
+    /// Goes down; `container` is what burn calls the module that holds it.
+    pub fn enter(&mut self, name: &str, container: &str) {
         if !container.starts_with("Enum:") {
             self.0.push(name.to_owned());
         }
     }
 
-    pub(super) fn exit(&mut self, container: &str) {
+    /// Goes up.
+    pub fn exit(&mut self, container: &str) {
         if !container.starts_with("Enum:") {
             self.0.pop();
         }
     }
 
-    pub(super) fn stored(&self) -> String {
+    /// The name under which the weight here is stored.
+    #[must_use]
+    pub fn stored(&self) -> String {
         stored_name(&self.0.join("."))
     }
 }

@@ -10,12 +10,11 @@ mod muon;
 mod rates;
 mod state;
 
-pub use gradients::{NamedGradients, accumulate, clip, collect};
-pub use rates::Rates;
+pub use gradients::{NamedGradients, WeightPath, accumulate, clip, collect};
+pub use rates::{Part, Rates};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
-use gradients::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -76,10 +75,11 @@ impl AdamW {
         Self { config, step: 0, memories: BTreeMap::new() }
     }
 
-    /// Moves every parameter that has a gradient.
+    /// Moves every parameter that has a gradient; a single number is the learning rate of all.
     #[must_use]
-    pub fn update<M: Module>(&mut self, model: M, gradients: NamedGradients, rates: &Rates) -> M {
+    pub fn update<M: Module>(&mut self, model: M, gradients: NamedGradients, rates: impl Into<Rates>) -> M {
         self.step += 1;
+        let rates = rates.into();
         let mut gradients = gradients;
         let directions = match self.config.matrices {
             MatrixRule::Adamw => NamedGradients::new(),
@@ -87,7 +87,8 @@ impl AdamW {
                 muon::directions(&mut self.memories, &mut gradients, &muon::matrix_shapes(&model))
             }
         };
-        let mut update = Update { path: Path::default(), optimizer: self, gradients, directions, rates };
+        let mut update =
+            Update { path: WeightPath::default(), optimizer: self, gradients, directions, rates };
         model.map(&mut update)
     }
 
@@ -95,7 +96,7 @@ impl AdamW {
     /// itself where no average is kept.
     #[must_use]
     pub fn averaged<M: Module>(&self, model: M) -> M {
-        model.map(&mut Average { path: Path::default(), memories: &self.memories })
+        model.map(&mut Average { path: WeightPath::default(), memories: &self.memories })
     }
 
     fn adam_direction(&self, memory: &mut Memory, gradient: Tensor<1>) -> Tensor<1> {
@@ -117,12 +118,12 @@ impl AdamW {
 }
 
 struct Update<'step> {
-    path: Path,
+    path: WeightPath,
     optimizer: &'step mut AdamW,
     gradients: NamedGradients,
     /// Of the matrices that Muon moves.
     directions: NamedGradients,
-    rates: &'step Rates,
+    rates: Rates,
 }
 
 impl ModuleMapper for Update<'_> {
@@ -159,9 +160,10 @@ impl ModuleMapper for Update<'_> {
         }
         let decay = if D > 1 { 1.0 - rate * weight_decay } else { 1.0 };
         let weight = weight * decay - direction * rate;
-        memory.average = memory.average.take().map(|average| {
-            average * average_decay + weight.clone() * (1.0 - average_decay)
-        });
+        memory.average = memory
+            .average
+            .take()
+            .map(|average| average * average_decay + weight.clone() * (1.0 - average_decay));
         let tensor = weight.clone().cast(dtype).reshape(shape);
         if dtype != DType::F32 {
             memory.master = Some(weight);
@@ -173,7 +175,7 @@ impl ModuleMapper for Update<'_> {
 }
 
 struct Average<'state> {
-    path: Path,
+    path: WeightPath,
     memories: &'state BTreeMap<String, Memory>,
 }
 

@@ -3,8 +3,7 @@
 //! <https://kellerjordan.github.io/posts/muon/>, scaled to AdamW's step as in
 //! <https://arxiv.org/abs/2502.16982>.
 
-use super::gradients::Path;
-use super::{Memory, NamedGradients};
+use super::{Memory, NamedGradients, WeightPath};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -55,7 +54,7 @@ fn direction(gradient: Tensor<1>, momentum: Option<Tensor<1>>, shape: [usize; 2]
 pub fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
     #[derive(Default)]
     struct Shapes {
-        path: Path,
+        path: WeightPath,
         found: BTreeMap<String, [usize; 2]>,
     }
     impl ModuleVisitor for Shapes {

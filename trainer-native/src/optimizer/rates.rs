@@ -36,14 +36,13 @@ pub struct Rates {
     pub language_model: f64,
 }
 
-impl Rates {
-    /// One for all.
-    #[must_use]
-    #[cfg(test)]
-    pub fn same(rate: f64) -> Self {
+impl From<f64> for Rates {
+    fn from(rate: f64) -> Self {
         Self { vision_tower: rate, merger: rate, language_model: rate }
     }
+}
 
+impl Rates {
     /// The learning rate of a weight, by its stored name.
     #[must_use]
     pub fn of(&self, name: &str) -> f64 {

@@ -1,36 +1,11 @@
 //! The optimizer's memory as a safetensors file, written and read tensor by tensor.
 
 use super::{AdamW, AdamWConfig, Memory};
+use crate::streamed::Streamed;
 use anyhow::{Context, Result, bail};
-use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, View};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{SafeTensors, serialize_to_file};
-use std::borrow::Cow;
 use std::path::Path;
-
-/// A tensor that is read from its device when its turn to be written has come.
-struct Waiting<'state> {
-    tensor: &'state Tensor<1>,
-    shape: [usize; 1],
-}
-
-impl View for Waiting<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.tensor.to_data().as_bytes().to_vec().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape[0] * size_of::<f32>()
-    }
-}
 
 /// The kinds of tensors that a weight's memory has, as the file calls them.
 const KINDS: [&str; 4] = ["first", "second", "master", "average"];
@@ -64,8 +39,8 @@ impl AdamW {
         let waiting = self.memories.iter().flat_map(|(name, memory)| {
             KINDS.iter().filter_map(move |kind| {
                 let tensor = memory.kind(kind)?;
-                let shape = [tensor.shape().num_elements()];
-                Some((format!("{kind}.{name}"), Waiting { tensor, shape }))
+                let shape = tensor.dims().to_vec();
+                Some((format!("{kind}.{name}"), Streamed::new(tensor.clone(), shape, DType::F32)))
             })
         });
         let metadata = [("step".to_owned(), self.step.to_string())].into();
@@ -87,7 +62,8 @@ impl AdamW {
         let file = SafeTensors::deserialize(bytes).context("damaged optimizer state")?;
         let mut optimizer = Self { step, ..Self::new(config) };
         for (name, view) in file.iter() {
-            let Some((kind, parameter)) = name.split_once('.').filter(|(kind, _)| KINDS.contains(kind)) else {
+            let Some((kind, parameter)) = name.split_once('.').filter(|(kind, _)| KINDS.contains(kind))
+            else {
                 bail!("the optimizer state has a tensor `{name}`");
             };
             let values: Vec<f32> =

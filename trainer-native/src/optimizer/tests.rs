@@ -36,7 +36,8 @@ fn gradients(scale: f32) -> NamedGradients {
     let tensor = |values: &[f32]| {
         Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device()) * scale
     };
-    [("matrix".to_owned(), tensor(&[0.1, -0.2, 0.3, 0.4])), ("vector".to_owned(), tensor(&[0.5, -0.5]))].into()
+    [("matrix".to_owned(), tensor(&[0.1, -0.2, 0.3, 0.4])), ("vector".to_owned(), tensor(&[0.5, -0.5]))]
+        .into()
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -49,8 +50,8 @@ fn masters_keep_what_half_precision_would_lose() {
     let (mut whole, mut half) = (two(DType::F32), two(DType::BF16));
     let (mut of_whole, mut of_half) = (AdamW::new(CONFIG), AdamW::new(CONFIG));
     for _ in 0..50 {
-        whole = of_whole.update(whole, gradients(1.0), &Rates::same(1e-4));
-        half = of_half.update(half, gradients(1.0), &Rates::same(1e-4));
+        whole = of_whole.update(whole, gradients(1.0), 1e-4);
+        half = of_half.update(half, gradients(1.0), 1e-4);
     }
     assert!(of_whole.memories["matrix"].master.is_none(), "no master beside a weight in f32");
     assert_eq!(half.matrix.val().dtype(), DType::BF16);
@@ -72,7 +73,7 @@ fn the_average_follows_the_weights() {
     let mut optimizer = AdamW::new(AdamWConfig { average_decay: 0.5, ..CONFIG });
     let mut expected = values(model.matrix.val().inner());
     for _ in 0..3 {
-        model = optimizer.update(model, gradients(1.0), &Rates::same(0.01));
+        model = optimizer.update(model, gradients(1.0), 0.01);
         for (average, weight) in expected.iter_mut().zip(values(model.matrix.val().inner())) {
             *average = 0.5 * *average + 0.5 * weight;
         }
@@ -86,15 +87,15 @@ fn the_average_follows_the_weights() {
 fn a_state_that_was_saved_goes_on_as_if_it_had_not_been() {
     let config = AdamWConfig { average_decay: 0.9, ..CONFIG };
     let mut optimizer = AdamW::new(config);
-    let mut model = optimizer.update(two(DType::BF16), gradients(1.0), &Rates::same(0.01));
+    let mut model = optimizer.update(two(DType::BF16), gradients(1.0), 0.01);
     let path = std::env::temp_dir().join(format!("optimizer-{}.safetensors", std::process::id()));
     optimizer.save(&path).expect("room on the disk");
     let mut loaded = AdamW::load(config, &std::fs::read(&path).expect("a file"), &device()).expect("sound");
     std::fs::remove_file(&path).expect("our file");
     let mut other = model.clone();
     for step in 0..3 {
-        model = optimizer.update(model, gradients(step as f32), &Rates::same(0.01));
-        other = loaded.update(other, gradients(step as f32), &Rates::same(0.01));
+        model = optimizer.update(model, gradients(step as f32), 0.01);
+        other = loaded.update(other, gradients(step as f32), 0.01);
     }
     for name in ["matrix", "vector"] {
         let (one, two) = (&optimizer.memories[name], &loaded.memories[name]);

@@ -1,10 +1,9 @@
 //! The loss on samples that are not trained on.
 
 use super::SftRecipe;
-use super::loss::{Labels, loss_sum};
+use super::loss::{Labels, token_loss};
 use super::samples::{Sample, read_all, read_samples};
 use crate::dataset::Conversation;
-use crate::trunk::{Keep, Trunk};
 use anyhow::{Result, bail};
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::Processor;
@@ -43,16 +42,14 @@ impl HeldOut {
         for rows in rows.chunks(self.recipe.per_device_eval_batch_size) {
             let mut samples = read_samples(processor, &self.recipe, 0, rows)?;
             samples.retain(|sample: &Sample| sample.prompt.ids.len() <= self.recipe.cutoff_len);
-            let prompts: Vec<&Prompt> = samples.iter().map(|sample| &sample.prompt).collect();
-            let is_label: Vec<&[bool]> = samples.iter().map(|sample| sample.is_label.as_slice()).collect();
-            let labels = Labels::new(&prompts, &is_label);
-            if labels.len() == 0 {
+            if samples.is_empty() {
                 continue;
             }
-            let trunk = Trunk::forward(model, processor.config(), &prompts, Keep::Activations);
-            let loss = loss_sum(model, &trunk.output(), &labels);
-            sum += loss.map_or(0.0, |loss| f64::from(loss.into_scalar::<f32>()));
-            count += labels.len();
+            let prompts: Vec<&Prompt> = samples.iter().map(|sample| &sample.prompt).collect();
+            let is_label: Vec<&[bool]> = samples.iter().map(|sample| sample.is_label.as_slice()).collect();
+            let loss = token_loss(model, processor.config(), &prompts, &is_label);
+            sum += f64::from(loss.into_scalar::<f32>());
+            count += Labels::new(&prompts, &is_label).len();
         }
         if count == 0 {
             bail!(

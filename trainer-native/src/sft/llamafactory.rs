@@ -61,7 +61,9 @@ pub fn translate(table: &mut Table) -> Result<Vec<String>> {
     rename(table, "pure_bf16", "bf16", Ok)?;
     rename(table, "disable_gradient_checkpointing", "gradient_checkpointing", |value| match value {
         Value::Boolean(disabled) => Ok(Value::Boolean(!disabled)),
-        other => bail!("`disable_gradient_checkpointing` is {other}, expected true or false\nhint: correct it"),
+        other => {
+            bail!("`disable_gradient_checkpointing` is {other}, expected true or false\nhint: correct it")
+        }
     })?;
     if let Some(strategy) = table.remove("eval_strategy").or_else(|| table.remove("evaluation_strategy")) {
         match strategy.as_str() {
@@ -70,8 +72,11 @@ pub fn translate(table: &mut Table) -> Result<Vec<String>> {
             _ => bail!("`eval_strategy` is {strategy}, expected \"steps\" or \"no\"\nhint: set eval_steps"),
         }
     }
-    let present: Vec<String> =
-        WITHOUT_MEANING.iter().filter(|key| table.remove(**key).is_some()).map(|key| (*key).to_owned()).collect();
+    let present: Vec<String> = WITHOUT_MEANING
+        .iter()
+        .filter(|key| table.remove(**key).is_some())
+        .map(|key| (*key).to_owned())
+        .collect();
     Ok(present)
 }
 

@@ -7,7 +7,10 @@
 //! chunk is done with before the next begins.
 
 use crate::optimizer::{NamedGradients, accumulate, collect};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use fine_r1_core::config::ModelConfig;
+use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 
 /// Most scores (`rows × vocab`) that stand in memory at a time.
@@ -70,8 +73,7 @@ pub fn head_loss(
     weight: f64,
     max_scores: usize,
 ) -> HeadLoss {
-    let mut loss =
-        HeadLoss { sum: None, gradient: states.zeros_like(), head: NamedGradients::new() };
+    let mut loss = HeadLoss { sum: None, gradient: states.zeros_like(), head: NamedGradients::new() };
     for chunk in Chunk::all(model, states, labels, max_scores) {
         let input = Tensor::from_inner(chunk.states).require_grad();
         let logits = model.logits(input.clone());
@@ -86,16 +88,24 @@ pub fn head_loss(
     loss
 }
 
-/// The loss alone: the sum of the negative log-probabilities of all labels, `[1]`, or `None` without
-/// labels.
+/// The loss alone, with the graph that made it where the model records one: the sum of the negative
+/// log-probabilities of all labels, `[1]`.
 ///
-/// # Shapes
-/// - `states`: `[tokens, hidden]`, outside of any graph, as the model must be
+/// With a graph, the scores of all labels are kept for the way back; [`head_loss`] is for that.
 #[must_use]
-pub fn loss_sum(model: &VisionLanguageModel, states: &Tensor<2>, labels: &Labels) -> Option<Tensor<1>> {
-    Chunk::all(model, states, labels, MAX_SCORES)
-        .map(|chunk| Scores::new(model.logits(chunk.states), chunk.targets).loss())
+pub fn token_loss(
+    model: &VisionLanguageModel,
+    config: &ModelConfig,
+    prompts: &[&Prompt],
+    is_label: &[&[bool]],
+) -> Tensor<1> {
+    let states = model.read(model.embed(prompts, PaddingSide::Right, config), None, config);
+    let [batch, seq, hidden] = states.dims();
+    let states = states.reshape([batch * seq, hidden]);
+    Chunk::all(model, &states, &Labels::new(prompts, is_label), MAX_SCORES)
+        .map(|chunk| log_softmax(model.logits(chunk.states), 1).gather(1, chunk.targets).sum().neg())
         .reduce(|sum, loss| sum + loss)
+        .unwrap_or_else(|| states.sum() * 0.0)
 }
 
 fn add(sum: Option<Tensor<1>>, loss: Tensor<1>) -> Tensor<1> {

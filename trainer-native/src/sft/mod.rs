@@ -9,6 +9,8 @@ mod schedule;
 mod step;
 mod train;
 
+pub use loss::{MAX_SCORES, token_loss};
 pub use recipe::{Averaging, SftRecipe};
-pub use schedule::{Rise, Schedule};
-pub use train::train;
+pub use samples::{choose, read_all, read_samples};
+pub use schedule::{Schedule, learning_rate};
+pub use train::{train, with_image_size};

@@ -1,7 +1,7 @@
 //! One TOML file is one reproducible run. Keys are LlamaFactory's where it has them.
 
 use super::llamafactory::translate;
-use super::{Rise, Schedule};
+use super::{Schedule, learning_rate};
 use crate::checkpoint::read_text;
 use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
 use crate::trunk::Keep;
@@ -273,23 +273,18 @@ impl SftRecipe {
         }
     }
 
-    /// How the learning rate rises and falls over so many steps.
+    /// The learning rates of step `step` (from 0) of `total`.
     #[must_use]
-    pub fn rise(&self, total: usize) -> Rise {
+    pub fn rates(&self, step: usize, total: usize) -> Rates {
         let warmup = match self.warmup_steps {
             0 => (self.warmup_ratio * total as f64).ceil() as usize,
             steps => steps,
         };
-        Rise { schedule: self.lr_scheduler_type, warmup, total }
-    }
-
-    /// The learning rates of a step, from its share of the highest.
-    #[must_use]
-    pub fn rates(&self, share: f64) -> Rates {
+        let rate = |peak| learning_rate(self.lr_scheduler_type, peak, warmup, step, total);
         Rates {
-            vision_tower: share * self.vision_tower_lr.unwrap_or(self.learning_rate),
-            merger: share * self.mm_projector_lr.unwrap_or(self.learning_rate),
-            language_model: share * self.learning_rate,
+            vision_tower: rate(self.vision_tower_lr.unwrap_or(self.learning_rate)),
+            merger: rate(self.mm_projector_lr.unwrap_or(self.learning_rate)),
+            language_model: rate(self.learning_rate),
         }
     }
 

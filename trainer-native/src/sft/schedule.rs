@@ -18,31 +18,19 @@ pub enum Schedule {
     ConstantWithWarmup,
 }
 
-/// The learning rates of a run, each step's as a share of the highest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rise {
-    /// How it goes on after the warm-up.
-    pub schedule: Schedule,
-    /// Steps in which the rate rises from zero.
-    pub warmup: usize,
-    /// Steps of the run.
-    pub total: usize,
-}
-
-impl Rise {
-    /// The learning rate of step `step` (from 0), the highest being 1.
-    #[must_use]
-    pub fn share(&self, step: usize) -> f64 {
-        let Self { schedule, warmup, total } = *self;
-        if step < warmup && schedule != Schedule::Constant {
-            return step as f64 / warmup as f64;
-        }
-        let progress = step.saturating_sub(warmup) as f64 / (total.saturating_sub(warmup)).max(1) as f64;
-        match schedule {
-            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
-            Schedule::Linear => (1.0 - progress).max(0.0),
-            Schedule::Constant | Schedule::ConstantWithWarmup => 1.0,
-        }
+/// The learning rate of step `step` (from 0) of `total`.
+///
+/// The warm-up is part of every schedule here; recipes give [`Schedule::Constant`] none.
+#[must_use]
+pub fn learning_rate(schedule: Schedule, peak: f64, warmup: usize, step: usize, total: usize) -> f64 {
+    if step < warmup {
+        return peak * step as f64 / warmup as f64;
+    }
+    let progress = (step - warmup) as f64 / (total.saturating_sub(warmup)).max(1) as f64;
+    match schedule {
+        Schedule::Cosine => peak * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        Schedule::Linear => peak * (1.0 - progress).max(0.0),
+        Schedule::Constant | Schedule::ConstantWithWarmup => peak,
     }
 }
 
@@ -53,21 +41,17 @@ mod tests {
     #[test]
     fn cosine_with_warmup_has_the_values_of_fine_r1() {
         // Learning rate 5e-6, 6 steps of warm-up, 60 steps: steps 1, 20 and 40.
-        let rise = Rise { schedule: Schedule::Cosine, warmup: 6, total: 60 };
         for (step, expected) in [(1, 8.333_333e-7), (20, 4.215_6e-6), (40, 1.509_8e-6)] {
-            let rate = 5e-6 * rise.share(step);
+            let rate = learning_rate(Schedule::Cosine, 5e-6, 6, step, 60);
             assert!((rate / expected - 1.0).abs() < 1e-4, "step {step}: {rate}");
         }
     }
 
     #[test]
     fn schedules_differ_after_the_warmup_alone() {
-        let shares = |schedule| {
-            let rise = Rise { schedule, warmup: 2, total: 6 };
-            [0, 1, 2, 4, 6].map(|step| rise.share(step))
-        };
-        assert_eq!(shares(Schedule::Linear), [0.0, 0.5, 1.0, 0.5, 0.0]);
-        assert_eq!(shares(Schedule::ConstantWithWarmup), [0.0, 0.5, 1.0, 1.0, 1.0]);
-        assert_eq!(shares(Schedule::Constant), [1.0; 5]);
+        let rates = |schedule| [0, 1, 2, 4, 6].map(|step| learning_rate(schedule, 1.0, 2, step, 6));
+        assert_eq!(rates(Schedule::Linear), [0.0, 0.5, 1.0, 0.5, 0.0]);
+        assert_eq!(rates(Schedule::ConstantWithWarmup), [0.0, 0.5, 1.0, 1.0, 1.0]);
+        assert_eq!(rates(Schedule::Cosine)[..3], [0.0, 0.5, 1.0]);
     }
 }

@@ -34,7 +34,6 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
 
     let steps_per_epoch = data.len().div_ceil(recipe.samples_per_step());
     let total = recipe.total_steps(data.len());
-    let rise = recipe.rise(total);
     let first_step = run.facts.step;
     let mut journal = run.begin(device)?;
     eprintln!(
@@ -53,10 +52,10 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         left_out += pass.left_out;
         let norm = clip(&mut pass.gradients, recipe.max_grad_norm);
         refuse_nonsense(step, &pass, norm, &chosen)?;
-        let rates = recipe.rates(rise.share(step));
+        let rates = recipe.rates(step, total);
         if pass.labels > 0 {
             progress.advance(pass.tokens, chosen.len(), pass.loss);
-            run.model = run.optimizer.update(run.model, pass.gradients, &rates);
+            run.model = run.optimizer.update(run.model, pass.gradients, rates);
         } else {
             // All samples were left out. An update would count as a step of the optimizer.
             progress.pass_over();
@@ -177,13 +176,7 @@ impl<'recipe> Run<'recipe> {
     }
 
     /// Measures what the run would write at its end, were this step the last.
-    fn measure(
-        &mut self,
-        held_out: &HeldOut,
-        step: usize,
-        saves: bool,
-        journal: &mut Journal,
-    ) -> Result<()> {
+    fn measure(&mut self, held_out: &HeldOut, step: usize, saves: bool, journal: &mut Journal) -> Result<()> {
         let loss = held_out.loss(&self.optimizer.averaged(self.model.valid()), &self.processor)?;
         eprintln!("step {step}: loss {loss:.4} on samples that are not trained on");
         journal.write(&Entry::Evaluation(Evaluation { step, eval_loss: loss }))?;
@@ -207,7 +200,8 @@ impl<'recipe> Run<'recipe> {
     /// average is kept.
     fn finish(&self) -> Result<()> {
         let last = || self.optimizer.averaged(self.model.valid());
-        let best = self.facts.best.filter(|best| self.recipe.load_best_model_at_end && best.step != self.facts.step);
+        let best =
+            self.facts.best.filter(|best| self.recipe.load_best_model_at_end && best.step != self.facts.step);
         let model = match best {
             Some(best) => self.load_best(&best)?,
             None => last(),
@@ -243,7 +237,10 @@ fn precision(recipe: &SftRecipe) -> Precision {
 }
 
 /// The image sizes of the recipe become those of the checkpoint that is written.
-fn with_image_size(
+///
+/// # Errors
+/// The checkpoint's files do not fit each other.
+pub fn with_image_size(
     processor: Processor,
     files: &mut CheckpointFiles,
     recipe: &SftRecipe,

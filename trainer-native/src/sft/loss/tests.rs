@@ -3,8 +3,7 @@
 use super::*;
 use crate::trunk::{Keep, Trunk};
 use burn::module::Module;
-use burn::tensor::activation::log_softmax;
-use fine_r1_core::config::{ModelConfig, preset};
+use fine_r1_core::config::preset;
 use fine_r1_core::image::{Grid, Patches};
 use fine_r1_core::model::positions::Positions;
 use std::collections::BTreeMap;
@@ -34,7 +33,10 @@ fn prompts(config: &ModelConfig) -> (Vec<Prompt>, Vec<Vec<bool>>) {
         let positions = Positions::of_prompt(ids, 90, &grids, 2).expect("places for the picture");
         Prompt { ids: ids.to_vec(), positions, images }
     };
-    let prompts = vec![prompt(&ids[0], vec![Patches { grid, values, patch_dim: config.vision.patch_dim() }]), prompt(&ids[1], Vec::new())];
+    let prompts = vec![
+        prompt(&ids[0], vec![Patches { grid, values, patch_dim: config.vision.patch_dim() }]),
+        prompt(&ids[1], Vec::new()),
+    ];
     let is_label = vec![(0..9).map(|token| token > 5).collect(), (0..6).map(|token| token > 1).collect()];
     (prompts, is_label)
 }
@@ -44,17 +46,10 @@ fn plain(
     model: &VisionLanguageModel,
     config: &ModelConfig,
     prompts: &[&Prompt],
-    labels: &Labels,
+    is_label: &[&[bool]],
     weight: f64,
 ) -> (f32, NamedGradients) {
-    use fine_r1_core::model::vlm::PaddingSide;
-    let states = model.read(model.embed(prompts, PaddingSide::Right, config), None, config);
-    let [batch, seq, hidden] = states.dims();
-    let device = states.device();
-    let targets = TensorData::new(labels.targets.clone(), [labels.len(), 1]);
-    let rows = Tensor::<1, Int>::from_ints(labels.rows.as_slice(), &device);
-    let logits = model.logits(states.reshape([batch * seq, hidden]).select(0, rows));
-    let loss = log_softmax(logits, 1).gather(1, Tensor::from_data(targets, &device)).sum().neg();
+    let loss = token_loss(model, config, prompts, is_label);
     let mut gradients = (loss.clone() * weight).backward();
     (loss.into_scalar::<f32>(), collect(model, &mut gradients))
 }
@@ -99,13 +94,14 @@ fn chunks_and_recomputation_change_neither_loss_nor_gradients() {
     let (whole, config) = model();
     let (prompts, is_label) = prompts(&config);
     let prompts: Vec<&Prompt> = prompts.iter().collect();
-    let labels = Labels::new(&prompts, &is_label.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    assert_eq!((labels.rows.as_slice(), labels.targets.as_slice()), (
-        [5, 6, 7, 10, 11, 12, 13].as_slice(),
-        [6, 7, 8, 11, 12, 13, 14].as_slice()
-    ));
+    let is_label: Vec<&[bool]> = is_label.iter().map(Vec::as_slice).collect();
+    let labels = Labels::new(&prompts, &is_label);
+    assert_eq!(
+        (labels.rows.as_slice(), labels.targets.as_slice()),
+        ([5, 6, 7, 10, 11, 12, 13].as_slice(), [6, 7, 8, 11, 12, 13, 14].as_slice())
+    );
     // Weights are drawn when first used; clones of weights that are not drawn yet freeze together.
-    drop(plain(&whole, &config, &prompts, &labels, 1.0));
+    drop(plain(&whole, &config, &prompts, &is_label, 1.0));
     let freeze_vision = |mut model: VisionLanguageModel| {
         model.visual = model.visual.no_grad();
         model
@@ -128,20 +124,18 @@ fn chunks_and_recomputation_change_neither_loss_nor_gradients() {
         ("merger alone", merger_alone(whole.clone())),
         ("last block alone", last_block_alone(whole)),
     ] {
-        let (loss, expected) = plain(&model, &config, &prompts, &labels, 0.3);
+        let (loss, expected) = plain(&model, &config, &prompts, &is_label, 0.3);
         assert!(!expected.is_empty(), "{why}");
         for keep in [Keep::Activations, Keep::BlockInputs] {
             // Whole, and 2 of 7 rows at a time.
             for max_scores in [MAX_SCORES, 2 * 96 + 1] {
                 let why = format!("{why}, {keep:?}, {max_scores}");
-                let (found, gradients) =
-                    in_chunks(&model, &config, &prompts, &labels, 0.3, keep, max_scores);
+                let (found, gradients) = in_chunks(&model, &config, &prompts, &labels, 0.3, keep, max_scores);
                 assert!((found - loss).abs() <= ROUNDING * loss, "{why}: {found}, expected {loss}");
                 assert_same(gradients, expected.clone(), &why);
             }
         }
-        let states = Trunk::forward(&model, &config, &prompts, Keep::BlockInputs).output();
-        let alone = loss_sum(&model.valid(), &states, &labels).expect("labels").into_scalar::<f32>();
+        let alone = token_loss(&model.valid(), &config, &prompts, &is_label).into_scalar::<f32>();
         assert!((alone - loss).abs() <= ROUNDING * loss, "{why}: {alone}, expected {loss}");
     }
 }
