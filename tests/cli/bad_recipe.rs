@@ -16,7 +16,7 @@ fn run_folder() -> Scratch {
     scratch.write("rows.json", json!([row("What is it?"), row("Which one?")]).to_string());
     let recipe = format!(
         "model_name_or_path = {:?}\ndataset_dir = {:?}\ndataset = \"rows\"\noutput_dir = {:?}\n\
-         max_steps = 1\nper_device_train_batch_size = 2\nlogging_steps = 1\n",
+         max_steps = 1\nper_device_train_batch_size = 2\nlogging_steps = 1\nwarmup_steps = 1\n",
         golden_checkpoint("qwen2_vl"),
         scratch.dir(),
         scratch.arg("run"),
@@ -60,6 +60,15 @@ fn recipes_that_make_no_sense_are_refused() {
         ("epochs that are none", "num_train_epochs=nan", "num_train_epochs"),
         ("a negative batch", "per_device_train_batch_size=-4", "per_device_train_batch_size"),
         ("no data set", "dataset=", "dataset"),
+        ("a warm-up that a schedule has not", "lr_scheduler_type=constant", "constant_with_warmup"),
+        ("a ratio over 1", "warmup_ratio=1.5", "warmup_ratio"),
+        ("an average of itself", "ema_decay=1.0", "ema_decay"),
+        ("a learning rate of a part of nothing", "vision_tower_lr=0.0", "vision_tower_lr"),
+        ("an averaging that is none", "loss_averaging=median", "median"),
+        ("the best of what is not measured", "load_best_model_at_end=true", "eval_dataset"),
+        ("an absent data set to measure", "eval_dataset=others", "others"),
+        ("another stage", "stage=dpo", "stage"),
+        ("another precision", "fp16=true", "fp16"),
     ] {
         let set_epochs =
             if set.starts_with("num_train_epochs") { vec!["--set", "max_steps=0"] } else { Vec::new() };

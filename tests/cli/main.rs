@@ -5,6 +5,7 @@ mod bad_flags;
 mod bad_messages;
 mod bad_photo;
 mod bad_recipe;
+mod estimate;
 mod export;
 mod inspect;
 mod manifest;

@@ -83,6 +83,28 @@ where
     command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
+/// Runs the program to its end; gives its peak memory, by what the kernel says while it runs.
+#[cfg(target_os = "linux")]
+pub fn peak_bytes<I: IntoIterator>(arguments: I) -> u64
+where
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = command(arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut kibibytes = 0;
+    // The high-water mark only rises; the last reading before the end has it.
+    while child.try_wait().expect("a child").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes = found.unwrap_or(0).max(kibibytes);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(child.wait().expect("a child").success(), "{}", typed(&command));
+    kibibytes << 10
+}
+
 /// Runs the program with a stdout that nobody reads.
 pub fn trainer_unread<I: IntoIterator>(arguments: I) -> Run
 where
@@ -113,7 +135,7 @@ fn typed(command: &Command) -> String {
 }
 
 /// The binary, built with the tests' own profile into their own target folder.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         // <target>/<profile>/deps/<this test>
@@ -144,12 +166,16 @@ fn program() -> &'static Path {
             String::from_utf8_lossy(&output.stderr)
         );
         let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
-        messages
+        let built = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
             .next_back()
-            .expect("cargo names the executable")
+            .expect("cargo names the executable");
+        // Another checkout that shares the target folder may build its own over it.
+        let own = this.with_extension("trainer-native");
+        std::fs::copy(&built, &own).expect("room for a copy");
+        own
     })
 }
 

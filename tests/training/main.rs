@@ -2,7 +2,10 @@
 //! gone on with makes no difference to what it learns.
 
 mod data;
+mod drill;
 mod run;
+mod settings;
+mod torch;
 
 use fine_r1_tests::Largest;
 use run::Folder;

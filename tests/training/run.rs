@@ -1,11 +1,12 @@
 //! A folder with a recipe, a made-up data set and what becomes of them.
 
-use fine_r1_tests::program::{start, trainer};
+use fine_r1_tests::program::{program, start, trainer};
 use fine_r1_tests::scratch::{Scratch, golden_checkpoint, golden_image};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::fs;
-use std::process::Child;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 
 const CHECKPOINT: &str = "qwen2_5_vl-untied";
 /// The checkpoint's own weights lie in two files; runs write one.
@@ -19,10 +20,6 @@ pub struct Folder {
 impl Folder {
     /// Four questions about three pictures, one without, two a step.
     pub fn new() -> Self {
-        let scratch = Scratch::new();
-        for image in ["tiny.png", "grey.png", "palette.png"] {
-            fs::copy(golden_image(image), scratch.at(image)).expect("a picture");
-        }
         let row = |question: &str, answer: &str, images: &[&str]| {
             let question = "<image>".repeat(images.len()) + question;
             json!({
@@ -39,6 +36,15 @@ impl Folder {
             row("How do they differ?", "In colour", &["palette.png", "grey.png"]),
             row("Why?", "Because", &[]),
         ]);
+        Self::with(&rows, CHECKPOINT)
+    }
+
+    /// Rows about three pictures, two a step, and the golden checkpoint that is trained on them.
+    pub fn with(rows: &Value, checkpoint: &str) -> Self {
+        let scratch = Scratch::new();
+        for image in ["tiny.png", "grey.png", "palette.png"] {
+            fs::copy(golden_image(image), scratch.at(image)).expect("a picture");
+        }
         scratch.write("rows.json", rows.to_string());
         let info = json!({ "rows": { "file_name": "rows.json", "formatting": "sharegpt" } });
         scratch.write("dataset_info.json", info.to_string());
@@ -48,7 +54,7 @@ impl Folder {
                 "model_name_or_path = {:?}\ndataset_dir = {:?}\ndataset = \"rows\"\n\
                  per_device_train_batch_size = 2\nlearning_rate = 1e-3\nlogging_steps = 1\n\
                  freeze_vision_tower = false\nfreeze_multi_modal_projector = false\n",
-                golden_checkpoint(CHECKPOINT),
+                golden_checkpoint(checkpoint),
                 scratch.dir(),
             ),
         );
@@ -81,7 +87,40 @@ impl Folder {
 
     /// A run that goes on while the test does.
     pub fn start(&self, run: &str, settings: &[&str]) -> Child {
-        start(self.arguments(run, settings))
+        self.start_with(run, settings, &[])
+    }
+
+    /// The same with more words on the command line.
+    pub fn start_with(&self, run: &str, settings: &[&str], more: &[&str]) -> Child {
+        let mut arguments = self.arguments(run, settings);
+        arguments.extend(more.iter().map(|word| (*word).to_owned()));
+        start(arguments)
+    }
+
+    /// The rest of a run that may not write files larger than this.
+    #[cfg(unix)]
+    pub fn resume_with_file_limit(&self, run: &str, settings: &[&str], kibibytes: usize) -> Output {
+        let mut arguments = self.arguments(run, settings);
+        arguments.push("--resume".to_owned());
+        // POSIX counts in blocks of 512 bytes; a write over the limit is an error, not a signal.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(program()).args(arguments).stdin(Stdio::null());
+        command.output().expect("sh starts")
+    }
+
+    /// A path inside.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.scratch.at(name)
+    }
+
+    /// What lies in a folder, sorted; nothing as long as there is no folder.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.scratch.at(folder)) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+        names.sort();
+        names
     }
 
     /// The complete lines of a run's log; none as long as there is no log.

@@ -1,16 +1,20 @@
 //! A checkpoint on disk, in the layout of Hugging Face: read, described, written.
 
 use crate::device::OpenDevice;
+use crate::optimizer::WeightPath;
+use crate::streamed::Streamed;
 use anyhow::{Context, Result, anyhow, bail};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::{CheckpointFiles, Processor, Recognizer, RecognizerError};
-use fine_r1_core::weights::{
-    Loader, Precision, ShardIndex, WeightsError, encode_shard, plan_shards, shard_index,
-};
+use fine_r1_core::weights::{Loader, Precision, ShardIndex, WeightsError, plan_shards, shard_index};
 use memmap2::Mmap;
+use safetensors::serialize_to_file;
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The largest weight file that is written, as transformers does it.
@@ -169,14 +173,61 @@ pub fn save(
     write_file(&folder.join("tokenizer.json"), &files.tokenizer)?;
     let shards = plan_shards(model, precision, MAX_SHARD_BYTES);
     for shard in &shards {
-        let bytes = pollster::block_on(encode_shard(model, shard, precision))
-            .map_err(|error| anyhow!("the device failed: {error:?}"))?;
-        write_file(&folder.join(&shard.file), &bytes)?;
+        write_file_with(&folder.join(&shard.file), |path| {
+            let metadata = [("format".to_owned(), "pt".to_owned())].into();
+            Ok(serialize_to_file(streamed(model, &shard.tensors, precision), Some(metadata), path)?)
+        })?;
     }
     if let Some(index) = shard_index(&shards) {
         write_file(&folder.join(ShardIndex::FILE), index.as_bytes())?;
     }
     Ok(())
+}
+
+/// A module with its weights in another precision.
+#[must_use]
+pub fn cast<M: Module>(module: M, dtype: DType) -> M {
+    struct Cast(DType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let is_trained = param.val().is_require_grad();
+            param.map(|tensor| {
+                let tensor = tensor.detach().cast(self.0);
+                if is_trained { tensor.require_grad() } else { tensor }
+            })
+        }
+    }
+    module.map(&mut Cast(dtype))
+}
+
+/// Weights by stored name, to be read from their device one after another.
+fn streamed(model: &VisionLanguageModel, names: &[String], precision: Precision) -> Vec<(String, Streamed)> {
+    struct Collect<'shard> {
+        path: WeightPath,
+        wanted: HashSet<&'shard str>,
+        precision: Precision,
+        found: Vec<(String, Streamed)>,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
+        }
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.exit(container);
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.stored();
+            if self.wanted.contains(name.as_str()) {
+                let shape = param.lazy_shape().to_vec();
+                let values = param.val().reshape([shape.iter().product::<usize>()]);
+                self.found.push((name, Streamed::new(values, shape, self.precision.dtype())));
+            }
+        }
+    }
+    let wanted = names.iter().map(String::as_str).collect();
+    let mut collect = Collect { path: WeightPath::default(), wanted, precision, found: Vec::new() };
+    model.visit(&mut collect);
+    collect.found
 }
 
 /// Creates a folder and those that it lies in.
@@ -194,12 +245,20 @@ pub fn create_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// The disk is full, or the folder cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file_with(path, |temporary| Ok(fs::write(temporary, bytes)?))
+}
+
+/// Writes a file so that it is complete or absent; `write` gets the path to put its content at.
+///
+/// # Errors
+/// `write` fails, the disk is full, or the folder cannot be written.
+pub fn write_file_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = PathBuf::from(format!("{}.tmp", path.display()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+    let write = || -> Result<()> {
+        write(&temporary)?;
+        // Opened for writing: not every system forces a file onto the disk that is open for reading.
+        File::options().append(true).open(&temporary)?.sync_all()?;
+        Ok(fs::rename(&temporary, path)?)
     };
     write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| {
         format!(

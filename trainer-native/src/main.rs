@@ -6,10 +6,15 @@ mod commands;
 mod cot;
 mod dataset;
 mod device;
+mod estimate;
 mod evaluate;
+mod journal;
 mod optimizer;
 mod progress;
+mod run_folder;
 mod sft;
+mod streamed;
+mod trunk;
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 use mimalloc::MiMalloc;

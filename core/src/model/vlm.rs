@@ -68,6 +68,20 @@ pub struct Embedded {
     pub blocks: Vec<Vec<usize>>,
 }
 
+impl Embedded {
+    /// Angles and mask of these tokens, for every block of the decoder.
+    #[must_use]
+    pub fn context(&self, config: &ModelConfig) -> Context {
+        let [_, seq, _] = self.states.dims();
+        let device = self.states.device();
+        let mask = match self.blocks.as_slice() {
+            [] => mask::causal(seq, seq, &self.starts, &device),
+            blocks => Some(mask::block_causal(seq, blocks, &device)),
+        };
+        Context { rotary: rotary(&config.text, &self.positions, &device), mask }
+    }
+}
+
 /// The model of a checkpoint.
 #[derive(Module, Debug)]
 pub struct VisionLanguageModel {
@@ -115,6 +129,16 @@ impl VisionLanguageModel {
     /// - output: `[merged, hidden]`, or `None` without images
     #[must_use]
     pub fn look(&self, images: &[&Patches], config: &ModelConfig) -> Option<Tensor<2>> {
+        let (patches, grids) = self.patches(images, config)?;
+        Some(self.visual.forward(patches, &grids, &config.vision))
+    }
+
+    /// The patches of some images on the model's device, and the images' grids.
+    ///
+    /// # Shapes
+    /// - output: `[patches, patch_dim]`, or `None` without images
+    #[must_use]
+    pub fn patches(&self, images: &[&Patches], config: &ModelConfig) -> Option<(Tensor<2>, Vec<Grid>)> {
         if images.is_empty() {
             return None;
         }
@@ -122,8 +146,7 @@ impl VisionLanguageModel {
         let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
         let total: usize = grids.iter().map(Grid::patches).sum();
         let data = TensorData::new(values, [total, config.vision.patch_dim()]);
-        let patches = Tensor::from_data(data, (&self.device(), DType::F32));
-        Some(self.visual.forward(patches, &grids, &config.vision))
+        Some((Tensor::from_data(data, (&self.device(), DType::F32)), grids))
     }
 
     /// Embeds prompts and puts the images' features in their places.
@@ -133,11 +156,28 @@ impl VisionLanguageModel {
     /// prompts are padded on the left.
     #[must_use]
     pub fn embed(&self, prompts: &[&Prompt], side: PaddingSide, config: &ModelConfig) -> Embedded {
+        let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
+        self.place(prompts, self.look(&images, config), side, config)
+    }
+
+    /// Embeds prompts and puts features that [`Self::look`] gave for their images in their places.
+    ///
+    /// # Shapes
+    /// - `features`: `[merged, hidden]`, or `None` without images
+    ///
+    /// # Panics
+    /// As [`Self::embed`].
+    #[must_use]
+    pub fn place(
+        &self,
+        prompts: &[&Prompt],
+        features: Option<Tensor<2>>,
+        side: PaddingSide,
+        config: &ModelConfig,
+    ) -> Embedded {
         let device = self.device();
         let batch = prompts.len();
         let seq = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
-        let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
-        let features = self.look(&images, config);
         let feature_count = features.as_ref().map_or(0, |features| features.dims()[0]);
 
         let mut ids = Vec::with_capacity(batch * seq);
@@ -199,13 +239,7 @@ impl VisionLanguageModel {
     /// - output: `[batch, seq, hidden]`, after the last norm
     #[must_use]
     pub fn read(&self, embedded: Embedded, cache: Option<&mut Cache>, config: &ModelConfig) -> Tensor<3> {
-        let [_, seq, _] = embedded.states.dims();
-        let device = embedded.states.device();
-        let mask = match embedded.blocks.as_slice() {
-            [] => mask::causal(seq, seq, &embedded.starts, &device),
-            blocks => Some(mask::block_causal(seq, blocks, &device)),
-        };
-        let context = Context { rotary: rotary(&config.text, &embedded.positions, &device), mask };
+        let context = embedded.context(config);
         self.model.forward(embedded.states, &context, cache)
     }
 

@@ -32,6 +32,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make training conversations.
     Cot(CotArgs),
+    /// Reckon peak memory and time of a recipe before it starts.
+    Estimate(EstimateArgs),
     /// Supervised fine-tuning.
     Sft(SftArgs),
     /// Measure a checkpoint on labelled photos.
@@ -227,6 +229,23 @@ pub enum CotKind {
     Caption,
     /// Chains of thought, for stage 1.
     Rationale,
+}
+
+/// `estimate`
+#[derive(Debug, Args)]
+pub struct EstimateArgs {
+    /// A run of `sft`, as TOML.
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: PathBuf,
+    /// Changes an entry of the recipe.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Where the model would train.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `sft`

@@ -1,6 +1,7 @@
 //! One verb a file.
 
 mod cot;
+mod estimate;
 mod evaluate;
 mod export;
 mod init;
@@ -28,6 +29,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Cot(arguments) => cot::run(&arguments),
+        Command::Estimate(arguments) => estimate::run(&arguments),
         Command::Sft(arguments) => sft::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
     }

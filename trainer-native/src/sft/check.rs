@@ -130,7 +130,7 @@ impl Report {
             data_sets: data_sets.collect(),
             rows: rows.len() + problems.len(),
             bad_rows: problems.len(),
-            images: rows.iter().map(|row| row.measure.images).sum(),
+            images: rows.iter().map(|row| row.measure.grids.len()).sum(),
             tokens: Lengths::of(rows.iter().map(|row| row.measure.tokens).collect()),
             label_tokens: rows.iter().map(|row| row.measure.labels).sum(),
             cutoff_len: recipe.cutoff_len,

@@ -3,17 +3,22 @@
 mod check;
 mod evaluation;
 mod labels;
+mod llamafactory;
 mod loss;
 mod packing;
 mod plan;
 mod recipe;
 mod samples;
 mod schedule;
+mod step;
 mod survey;
 mod train;
 
 pub use check::check_data;
-pub use loss::token_loss;
-pub use recipe::{Overlong, SftRecipe};
+pub use loss::{MAX_SCORES, token_loss};
+pub use plan::Plan;
+pub use recipe::{Averaging, Overlong, SftRecipe};
+pub use samples::read_sequences;
 pub use schedule::{Schedule, learning_rate};
-pub use train::train;
+pub use survey::{Depth, Row, survey};
+pub use train::{read_processor, train};

@@ -23,6 +23,7 @@ pub struct Plan {
     micro_batch: usize,
     batch: usize,
     is_grouped: bool,
+    is_shuffled: bool,
 }
 
 impl Plan {
@@ -86,6 +87,7 @@ impl Plan {
             micro_batch: recipe.per_device_train_batch_size,
             batch: recipe.samples_per_step(),
             is_grouped: recipe.group_by_length,
+            is_shuffled: !recipe.disable_shuffling,
         })
     }
 
@@ -116,12 +118,19 @@ impl Plan {
     /// What a step sees: the next sequences of the epoch's order, which starts anew where it ends.
     #[must_use]
     pub fn step(&self, step: usize) -> Vec<Vec<&Conversation>> {
+        let conversations = |rows: Vec<_>| rows.into_iter().map(|row: &Row| &row.conversation).collect();
+        self.rows(step).into_iter().map(conversations).collect()
+    }
+
+    /// The rows of [`Self::step`], with what is known of their length.
+    #[must_use]
+    pub fn rows(&self, step: usize) -> Vec<Vec<&Row>> {
         let steps = self.steps_per_epoch();
         let order = self.order((step / steps) as u64);
         let start = step % steps * self.batch;
         let end = (start + self.batch).min(order.len());
         let rows = |sequence: &usize| {
-            self.sequences[*sequence].iter().map(|row| &self.rows[*row].conversation).collect()
+            self.sequences[*sequence].iter().map(|row| &self.rows[*row]).collect()
         };
         order[start..end].iter().map(rows).collect()
     }
@@ -149,8 +158,10 @@ impl Plan {
     fn order(&self, epoch: u64) -> Vec<usize> {
         if self.is_grouped {
             grouped_order(&self.lengths, self.seed, epoch, self.micro_batch, self.batch)
-        } else {
+        } else if self.is_shuffled {
             epoch_order(self.sequences.len(), self.seed, epoch)
+        } else {
+            (0..self.sequences.len()).collect()
         }
     }
 }

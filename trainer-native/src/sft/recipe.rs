@@ -1,13 +1,27 @@
 //! One TOML file is one reproducible run. Keys are LlamaFactory's where it has them.
 
-use super::Schedule;
 use super::labels::LabelRules;
+use super::llamafactory::translate;
+use super::{Schedule, learning_rate};
 use crate::checkpoint::read_text;
 use crate::dataset::MixStrategy;
-use crate::optimizer::MatrixRule;
+use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
+use crate::trunk::Keep;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
+
+/// What counts alike in the loss of a step with several micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Averaging {
+    /// Every token that is learnt.
+    #[default]
+    Token,
+    /// Every micro-batch, whose loss is the mean over its tokens, as LlamaFactory has it for models
+    /// with images.
+    MicroBatch,
+}
 
 /// What becomes of samples that are longer than `cutoff_len`. They are never cut: a cut through an image
 /// would leave places without features, and a cut answer teaches to stop in the middle.
@@ -81,8 +95,16 @@ pub struct SftRecipe {
     pub learning_rate: f64,
     /// After the warm-up.
     pub lr_scheduler_type: Schedule,
+    /// The vision tower's own highest learning rate; `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vision_tower_lr: Option<f64>,
+    /// The merger's own highest learning rate; `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mm_projector_lr: Option<f64>,
     /// Steps in which the learning rate rises from zero.
     pub warmup_steps: usize,
+    /// The same as a share of all steps, where `warmup_steps` is 0.
+    pub warmup_ratio: f64,
     /// Share of a matrix that a step at learning rate 1 takes away.
     pub weight_decay: f32,
     /// Decay of AdamW's first moment.
@@ -93,6 +115,17 @@ pub struct SftRecipe {
     pub adam_epsilon: f32,
     /// Longest joint gradient; 0 does not clip.
     pub max_grad_norm: f64,
+    /// What counts alike in a step's loss.
+    pub loss_averaging: Averaging,
+    /// Share of the average of all steps' weights that a step keeps; the average is what the run
+    /// writes at its end. 0 keeps none.
+    pub ema_decay: f64,
+    /// Hold the weights in bf16, with masters in f32 beside the optimizer's moments.
+    pub bf16: bool,
+    /// Compute what goes on inside blocks a second time for the way back instead of keeping it.
+    pub gradient_checkpointing: bool,
+    /// Visit the samples in the order of the files.
+    pub disable_shuffling: bool,
     /// Makes the run repeatable.
     pub seed: u64,
     /// Steps between checkpoints.
@@ -101,6 +134,10 @@ pub struct SftRecipe {
     pub save_total_limit: usize,
     /// Steps between log lines.
     pub logging_steps: usize,
+    /// Draw the losses at the end of the run, as `loss.svg`.
+    pub plot_loss: bool,
+    /// Write the checkpoint of the lowest measured loss at the end, not the last.
+    pub load_best_model_at_end: bool,
     /// Leave the vision tower as it is.
     pub freeze_vision_tower: bool,
     /// Leave the merger as it is.
@@ -145,16 +182,26 @@ impl Default for SftRecipe {
             optim: MatrixRule::Adamw,
             learning_rate: 5e-5,
             lr_scheduler_type: Schedule::Cosine,
+            vision_tower_lr: None,
+            mm_projector_lr: None,
             warmup_steps: 0,
+            warmup_ratio: 0.0,
             weight_decay: 0.0,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
+            loss_averaging: Averaging::Token,
+            ema_decay: 0.0,
+            bf16: false,
+            gradient_checkpointing: false,
+            disable_shuffling: false,
             seed: 42,
             save_steps: 500,
             save_total_limit: 2,
             logging_steps: 10,
+            plot_loss: true,
+            load_best_model_at_end: false,
             freeze_vision_tower: true,
             freeze_multi_modal_projector: true,
             freeze_language_model: false,
@@ -184,6 +231,10 @@ impl SftRecipe {
             let parsed = format!("value = {value}").parse::<toml::Table>().ok();
             let value = parsed.and_then(|mut table| table.remove("value"));
             table.insert(key.trim().to_owned(), value.unwrap_or_else(|| entry[key.len() + 1..].into()));
+        }
+        let left_out = translate(&mut table).with_context(|| path.display().to_string())?;
+        if !left_out.is_empty() {
+            eprintln!("note: {}: no meaning here, left out: {}", path.display(), left_out.join(", "));
         }
         let recipe: Self = table.try_into().map_err(|error: toml::de::Error| {
             let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
@@ -225,6 +276,25 @@ impl SftRecipe {
             ("per_device_train_batch_size", is_count(self.per_device_train_batch_size)),
             ("gradient_accumulation_steps", is_count(self.gradient_accumulation_steps)),
             ("workers", is_count(self.workers)),
+            (
+                "lr_scheduler_type",
+                (
+                    self.lr_scheduler_type != Schedule::Constant
+                        || (self.warmup_steps == 0 && self.warmup_ratio == 0.0),
+                    "constant_with_warmup where there is a warm-up",
+                ),
+            ),
+            ("vision_tower_lr", is_above_zero(self.vision_tower_lr.unwrap_or(1.0))),
+            ("mm_projector_lr", is_above_zero(self.mm_projector_lr.unwrap_or(1.0))),
+            ("warmup_ratio", ((0.0..=1.0).contains(&self.warmup_ratio), "from 0 to 1")),
+            ("ema_decay", ((0.0..1.0).contains(&self.ema_decay), "at least 0 and below 1")),
+            (
+                "eval_dataset",
+                (
+                    !self.load_best_model_at_end || !self.eval_dataset.is_empty() || self.val_size > 0.0,
+                    "names of data sets, or val_size above 0, where load_best_model_at_end is true",
+                ),
+            ),
             ("save_steps", is_count(self.save_steps)),
             ("logging_steps", is_count(self.logging_steps)),
             ("learning_rate", is_above_zero(self.learning_rate)),
@@ -300,6 +370,49 @@ impl SftRecipe {
     #[must_use]
     pub fn samples_per_step(&self) -> usize {
         self.per_device_train_batch_size * self.gradient_accumulation_steps
+    }
+
+    /// Steps of the run, for so many of an epoch.
+    #[must_use]
+    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
+        match self.max_steps {
+            0 => (self.num_train_epochs * steps_per_epoch as f64).ceil() as usize,
+            steps => steps,
+        }
+    }
+
+    /// The learning rates of step `step` (from 0) of `total`.
+    #[must_use]
+    pub fn rates(&self, step: usize, total: usize) -> Rates {
+        let warmup = match self.warmup_steps {
+            0 => (self.warmup_ratio * total as f64).ceil() as usize,
+            steps => steps,
+        };
+        let rate = |peak| learning_rate(self.lr_scheduler_type, peak, warmup, step, total);
+        Rates {
+            vision_tower: rate(self.vision_tower_lr.unwrap_or(self.learning_rate)),
+            merger: rate(self.mm_projector_lr.unwrap_or(self.learning_rate)),
+            language_model: rate(self.learning_rate),
+        }
+    }
+
+    /// Constants of the optimizer.
+    #[must_use]
+    pub fn optimizer(&self) -> AdamWConfig {
+        AdamWConfig {
+            matrices: self.optim,
+            beta_1: self.adam_beta1,
+            beta_2: self.adam_beta2,
+            epsilon: self.adam_epsilon,
+            weight_decay: self.weight_decay,
+            average_decay: self.ema_decay as f32,
+        }
+    }
+
+    /// What a pass keeps for the way back.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        if self.gradient_checkpointing { Keep::BlockInputs } else { Keep::Activations }
     }
 
     /// The folder of images.

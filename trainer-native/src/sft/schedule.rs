@@ -1,4 +1,5 @@
-//! The learning rate of every step.
+//! The learning rate of every step, as transformers' schedules give it:
+//! <https://github.com/huggingface/transformers/blob/v4.51.3/src/transformers/optimization.py>.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +12,15 @@ pub enum Schedule {
     Cosine,
     /// A straight line down to zero.
     Linear,
-    /// As it is.
+    /// As it is, from the first step on.
     Constant,
+    /// As it is, after the warm-up.
+    ConstantWithWarmup,
 }
 
-/// The learning rate of step `step` (from 0) of `total`, as transformers' schedulers give it.
+/// The learning rate of step `step` (from 0) of `total`.
+///
+/// The warm-up is part of every schedule here; recipes give [`Schedule::Constant`] none.
 #[must_use]
 pub fn learning_rate(schedule: Schedule, peak: f64, warmup: usize, step: usize, total: usize) -> f64 {
     if step < warmup {
@@ -25,7 +30,7 @@ pub fn learning_rate(schedule: Schedule, peak: f64, warmup: usize, step: usize, 
     match schedule {
         Schedule::Cosine => peak * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
         Schedule::Linear => peak * (1.0 - progress).max(0.0),
-        Schedule::Constant => peak,
+        Schedule::Constant | Schedule::ConstantWithWarmup => peak,
     }
 }
 
@@ -40,5 +45,13 @@ mod tests {
             let rate = learning_rate(Schedule::Cosine, 5e-6, 6, step, 60);
             assert!((rate / expected - 1.0).abs() < 1e-4, "step {step}: {rate}");
         }
+    }
+
+    #[test]
+    fn schedules_differ_after_the_warmup_alone() {
+        let rates = |schedule| [0, 1, 2, 4, 6].map(|step| learning_rate(schedule, 1.0, 2, step, 6));
+        assert_eq!(rates(Schedule::Linear), [0.0, 0.5, 1.0, 0.5, 0.0]);
+        assert_eq!(rates(Schedule::ConstantWithWarmup), [0.0, 0.5, 1.0, 1.0, 1.0]);
+        assert_eq!(rates(Schedule::Cosine)[..3], [0.0, 0.5, 1.0]);
     }
 }

@@ -25,14 +25,14 @@ pub enum Depth {
 }
 
 /// How long a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measure {
     /// All tokens, those of images included.
     pub tokens: usize,
     /// Tokens that are trained.
     pub labels: usize,
-    /// Images.
-    pub images: usize,
+    /// Patches of its images.
+    pub grids: Vec<Grid>,
 }
 
 /// A row that cannot be trained on.
@@ -161,21 +161,24 @@ fn measure(recipe: &SftRecipe, processor: &Processor, row: &Conversation, depth:
     if interrupted() {
         bail!("stopped");
     }
-    let is_label = match depth {
+    let (is_label, grids) = match depth {
         Depth::Headers => {
             let grids = row
                 .images
                 .iter()
                 .map(|image| measure_image(image, processor))
                 .collect::<Result<Vec<Grid>>>()?;
-            encode(processor, row, &grids, recipe.label_rules())?.is_label
+            (encode(processor, row, &grids, recipe.label_rules())?.is_label, grids)
         }
-        Depth::Pixels => read_sample(processor, recipe.label_rules(), row, &mut None)?.is_label,
+        Depth::Pixels => {
+            let sample = read_sample(processor, recipe.label_rules(), row, &mut None)?;
+            (sample.is_label, sample.prompt.images.iter().map(|image| image.grid).collect())
+        }
     };
     Ok(Measure {
         tokens: is_label.len(),
         labels: is_label.iter().skip(1).filter(|label| **label).count(),
-        images: row.images.len(),
+        grids,
     })
 }
 

@@ -35,21 +35,48 @@ impl VisionTower {
     /// - output: `[merged, out_hidden]`, in the images' own order
     #[must_use]
     pub fn forward(&self, patches: Tensor<2>, grids: &[Grid], config: &VisionConfig) -> Tensor<2> {
-        let total: usize = grids.iter().map(Grid::patches).sum();
+        let layout = Layout::new(config, grids, &patches.device());
+        let mut states = self.enter(patches, &layout, config);
+        for index in 0..self.blocks.len() {
+            states = self.pass(index, states, &layout, config);
+        }
+        self.leave(states, &layout)
+    }
+
+    /// What comes before the blocks: patches become vectors, in the order of the windows.
+    ///
+    /// # Shapes
+    /// - `patches`: `[patches, patch_dim]`
+    /// - output: `[patches, hidden]`
+    #[must_use]
+    pub fn enter(&self, patches: Tensor<2>, layout: &Layout, config: &VisionConfig) -> Tensor<2> {
+        let [_, _, total, _] = layout.rotary.cos.dims();
         assert_shape!(patches, [total, config.patch_dim()]);
-        let device = patches.device();
-        let layout = Layout::new(config, grids, &device);
-        let mut states = self.patch_embed.forward(patches);
-        if let Some(order) = &layout.order {
-            let width = config.hidden_size * config.merge_area();
-            let squares = states.reshape([total / config.merge_area(), width]);
-            states = squares.select(0, order.clone()).reshape([total, config.hidden_size]);
-        }
-        for (index, block) in self.blocks.iter().enumerate() {
-            let whole = config.window_size == 0 || config.fullatt_block_indexes.contains(&index);
-            let segments = if whole { &layout.images } else { &layout.windows };
-            states = block.forward(states, &layout, segments);
-        }
+        let states = self.patch_embed.forward(patches);
+        let Some(order) = &layout.order else { return states };
+        let width = config.hidden_size * config.merge_area();
+        let squares = states.reshape([total / config.merge_area(), width]);
+        squares.select(0, order.clone()).reshape([total, config.hidden_size])
+    }
+
+    /// One block, among the patches of a window or of a whole image.
+    ///
+    /// # Shapes
+    /// - input and output: `[patches, hidden]`
+    #[must_use]
+    pub fn pass(&self, index: usize, states: Tensor<2>, layout: &Layout, config: &VisionConfig) -> Tensor<2> {
+        let whole = config.window_size == 0 || config.fullatt_block_indexes.contains(&index);
+        let segments = if whole { &layout.images } else { &layout.windows };
+        self.blocks[index].forward(states, layout, segments)
+    }
+
+    /// What comes after the blocks: squares of patches become tokens, in the images' own order.
+    ///
+    /// # Shapes
+    /// - input: `[patches, hidden]`
+    /// - output: `[merged, out_hidden]`
+    #[must_use]
+    pub fn leave(&self, states: Tensor<2>, layout: &Layout) -> Tensor<2> {
         let tokens = self.merger.forward(states);
         match &layout.inverse {
             Some(inverse) => tokens.select(0, inverse.clone()),

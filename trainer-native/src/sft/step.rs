@@ -1,0 +1,138 @@
+//! The gradient of one step: micro-batches side by side, joined in a fixed order.
+
+use super::loss::{Labels, MAX_SCORES, head_loss};
+use super::samples::{Sample, read_sequences};
+use super::{Averaging, SftRecipe};
+use crate::dataset::Conversation;
+use crate::optimizer::{NamedGradients, accumulate};
+use crate::trunk::Trunk;
+use anyhow::{Result, anyhow};
+use burn::module::Module;
+use fine_r1_core::config::ModelConfig;
+use fine_r1_core::model::{Prompt, VisionLanguageModel};
+use fine_r1_core::recognizer::Processor;
+use std::thread;
+
+/// A pool of one thread for every worker: what burn spreads over the pool that it runs in stays with
+/// the worker, instead of meeting the other workers' products in one queue.
+#[derive(Debug)]
+pub struct Workers(Vec<rayon::ThreadPool>);
+
+impl Workers {
+    /// So many.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn new(count: usize) -> Result<Self> {
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        Ok(Self((0..count).map(|_| pool()).collect::<Result<_, _>>()?))
+    }
+}
+
+/// What one step found.
+#[derive(Debug)]
+pub struct Pass {
+    /// As [`Averaging`] has it.
+    pub loss: f64,
+    /// Of the loss, by the weights that are trained.
+    pub gradients: NamedGradients,
+    /// Tokens that were read.
+    pub tokens: usize,
+    /// Tokens that were learnt from.
+    pub labels: usize,
+}
+
+/// Computes the gradient of a step.
+///
+/// # Errors
+/// A sample cannot be read.
+pub fn run_step(
+    model: &VisionLanguageModel,
+    processor: &Processor,
+    recipe: &SftRecipe,
+    workers: &Workers,
+    step: usize,
+    chosen: &[Vec<&Conversation>],
+) -> Result<Pass> {
+    let samples = read_sequences(processor, recipe, step * recipe.samples_per_step(), chosen)?;
+    let micro_batches: Vec<MicroBatch> =
+        samples.chunks(recipe.per_device_train_batch_size).map(MicroBatch::new).collect();
+    let mut pass = Pass {
+        loss: 0.0,
+        gradients: NamedGradients::new(),
+        tokens: samples.iter().map(|sample| sample.prompt.ids.len()).sum(),
+        labels: micro_batches.iter().map(|batch| batch.labels.len()).sum(),
+    };
+    let learning: Vec<&MicroBatch> = micro_batches.iter().filter(|batch| batch.labels.len() > 0).collect();
+    let weight = |batch: &MicroBatch| match recipe.loss_averaging {
+        Averaging::Token => 1.0 / pass.labels as f64,
+        Averaging::MicroBatch => 1.0 / (batch.labels.len() * learning.len()) as f64,
+    };
+    let mut found = Vec::with_capacity(learning.len());
+    let mut gradients = NamedGradients::new();
+    for group in learning.chunks(recipe.workers) {
+        let work = |batch: &MicroBatch| batch.pass(model, processor.config(), recipe, weight(batch));
+        let results: Vec<(f64, NamedGradients)> = match group {
+            [only] => vec![work(only)],
+            _ => side_by_side(group, workers, work)?,
+        };
+        for (loss, found_gradients) in results {
+            found.push(loss);
+            accumulate(&mut gradients, found_gradients);
+        }
+    }
+    (pass.loss, pass.gradients) = (found.iter().sum(), gradients);
+    Ok(pass)
+}
+
+fn side_by_side<T: Send>(
+    group: &[&MicroBatch],
+    workers: &Workers,
+    work: impl Fn(&MicroBatch) -> T + Sync,
+) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        let work = &work;
+        let handles: Vec<_> = group
+            .iter()
+            .zip(&workers.0)
+            .map(|(batch, pool)| scope.spawn(move || pool.install(|| work(batch))))
+            .collect();
+        handles
+            .into_iter()
+            .map(|handle| handle.join().map_err(|_| anyhow!("a worker thread panicked")))
+            .collect()
+    })
+}
+
+/// Samples that go through the model together.
+struct MicroBatch<'step> {
+    prompts: Vec<&'step Prompt>,
+    labels: Labels,
+}
+
+impl<'step> MicroBatch<'step> {
+    fn new(samples: &'step [Sample]) -> Self {
+        let prompts: Vec<&Prompt> = samples.iter().map(|sample| &sample.prompt).collect();
+        let is_label: Vec<&[bool]> = samples.iter().map(|sample| sample.is_label.as_slice()).collect();
+        let labels = Labels::new(&prompts, &is_label);
+        Self { prompts, labels }
+    }
+
+    /// `weight` times the summed loss, and its gradients.
+    fn pass(
+        &self,
+        model: &VisionLanguageModel,
+        config: &ModelConfig,
+        recipe: &SftRecipe,
+        weight: f64,
+    ) -> (f64, NamedGradients) {
+        // Leaves of its own, so that the graphs of two workers share no lock.
+        let model = model.clone().fork(&model.device());
+        let trunk = Trunk::forward(&model, config, &self.prompts, recipe.keep());
+        let loss = head_loss(&model, &trunk.output(), &self.labels, weight, MAX_SCORES);
+        let mut gradients = trunk.backward(loss.gradient);
+        accumulate(&mut gradients, loss.head);
+        let sum = loss.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()));
+        (sum * weight, gradients)
+    }
+}
