@@ -112,7 +112,7 @@ fn every_form_comes_to_the_same_samples() {
     let expected = samples(&folder);
     assert_eq!(expected.len(), 2);
     assert_ne!(expected[0], expected[1]);
-    let mut expect = |why: &str, entry: Value, file: &str, content: &str| {
+    let expect = |why: &str, entry: Value, file: &str, content: &str| {
         describe(&folder, &entry);
         folder.write(file, content);
         assert_eq!(samples(&folder), expected, "{why}");
@@ -317,7 +317,7 @@ fn sets_are_mixed_as_their_weights_say() {
         check(&folder, &settings)["training"]["samples"].as_u64().expect("a number")
     };
     assert_eq!(count(&[]), 38);
-    assert_eq!(count(&["max_samples=4"]), 4 + 8);
+    assert_eq!(count(&["max_samples=4"]), 4 + 4);
     assert_eq!(count(&["mix_strategy=interleave_under"]), 16);
     assert_eq!(count(&["mix_strategy=interleave_over"]), 60);
     assert_eq!(count(&["mix_strategy=interleave_once"]), 38);

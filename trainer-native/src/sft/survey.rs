@@ -79,6 +79,7 @@ pub fn survey(recipe: &SftRecipe, processor: &Processor, depth: Depth) -> Result
             let mut set = read_dataset(&recipe.dataset_dir, name, recipe.media_dir())?;
             if recipe.max_samples > 0 {
                 set.rows.truncate(recipe.max_samples);
+                set.num_samples = set.num_samples.map(|count| count.min(recipe.max_samples));
             }
             read.push((set, is_held_out));
         }
