@@ -1,8 +1,8 @@
 //! The loss on samples that are not trained on.
 
-use super::SftRecipe;
-use super::loss::{Labels, token_loss};
+use super::loss::Labels;
 use super::samples::{Sample, read_all, read_samples};
+use super::{SftRecipe, token_loss};
 use crate::dataset::Conversation;
 use anyhow::{Result, bail};
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
