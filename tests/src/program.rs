@@ -134,10 +134,14 @@ fn typed(command: &Command) -> String {
         .fold("trainer-native".to_owned(), |typed, argument| typed + " " + &argument.to_string_lossy())
 }
 
-/// The binary, built with the tests' own profile into their own target folder.
+/// The binary that `TRAINER_NATIVE` names, or else one that is built with the tests' own profile into
+/// their own target folder.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(built) = std::env::var_os("TRAINER_NATIVE") {
+            return built.into();
+        }
         // <target>/<profile>/deps/<this test>
         let this = std::env::current_exe().expect("a test has a path");
         let profile = this.ancestors().nth(2).and_then(Path::file_name).and_then(OsStr::to_str);

@@ -122,7 +122,7 @@ impl RunFolder {
         let written = create_folder(&temporary)
             .and_then(|()| write(&temporary))
             .and_then(|()| write_file(&temporary.join(FACTS), serde_json::to_string(facts)?.as_bytes()))
-            .and_then(|()| Ok(File::open(&temporary)?.sync_all()?));
+            .and_then(|()| settle(&temporary));
         if let Err(error) = written {
             // Room for whoever needs it; the error that is told is the first.
             drop(fs::remove_dir_all(&temporary));
@@ -132,7 +132,7 @@ impl RunFolder {
             self.discard(&folder)?;
         }
         fs::rename(&temporary, &folder).with_context(|| format!("cannot write {}", folder.display()))?;
-        Ok(File::open(&self.0)?.sync_all()?)
+        settle(&self.0)
     }
 
     /// Removes states until there are `limit`, the oldest first, but never the best or the last.
@@ -173,6 +173,15 @@ impl RunFolder {
 #[must_use]
 pub fn damaged(path: &Path) -> String {
     format!("{} is damaged\nhint: remove this checkpoint to go on from the one before", path.display())
+}
+
+/// Forces a folder's list of names onto the disk, where the system has a way to do so.
+fn settle(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let settled = File::open(folder).and_then(|folder| folder.sync_all());
+        settled.with_context(|| format!("cannot write {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {

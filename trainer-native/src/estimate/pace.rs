@@ -65,7 +65,7 @@ impl Probe<'_> {
     }
 
     fn random<const D: usize>(&self, shape: [usize; D]) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &self.device).cast(self.dtype())
+        Tensor::<D>::random(shape, Distribution::Normal(0.0, 1.0), &self.device).cast(self.dtype())
     }
 
     fn decoder_block(&self) -> f64 {

@@ -149,3 +149,46 @@ fn without_labels_there_is_no_loss() {
     let loss = head_loss(&model, &trunk.output(), &Labels::default(), 1.0, MAX_SCORES);
     assert!(loss.sum.is_none() && loss.head.is_empty());
 }
+
+/// Peak memory of this process so far, in MiB.
+#[cfg(target_os = "linux")]
+fn peak_mebibytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the system's word");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high-water mark");
+    line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("KiB") / 1024.0
+}
+
+/// The peak only rises, so that what takes least comes first.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs a process of its own, whose peak memory it reads"]
+fn chunks_and_recomputation_take_less_memory() {
+    let mut config = preset("nano").expect("a preset").model;
+    config.text.num_hidden_layers = 8;
+    config.text.vocab_size = 32_768;
+    config.tokens.image = 90;
+    let model =
+        VisionLanguageModel::new(&config, &crate::device::storage().expect("a processor").device.autodiff());
+    let ids: Vec<u32> = (0..512).map(|index| 100 + index * 61 % 30_000).collect();
+    let positions = Positions::of_prompt(&ids, 90, &[], 2).expect("text has positions");
+    let prompt = Prompt { ids, positions, images: Vec::new() };
+    let (prompts, is_label) = ([&prompt, &prompt], [true; 512]);
+    let is_label = [is_label.as_slice(), is_label.as_slice()];
+    let labels = Labels::new(&prompts, &is_label);
+    let run = |keep| in_chunks(&model, &config, &prompts, &labels, 1.0, keep, 1 << 21);
+    // Weights and their gradients are there in all three.
+    drop(Trunk::forward(&model, &config, &prompts, Keep::BlockInputs));
+    let start = peak_mebibytes();
+    let (loss, _) = run(Keep::BlockInputs);
+    let recomputed = peak_mebibytes() - start;
+    drop(run(Keep::Activations));
+    let kept = peak_mebibytes() - start;
+    let (plain_loss, _) = plain(&model, &config, &prompts, &is_label, 1.0);
+    let whole = peak_mebibytes() - start;
+    println!(
+        "chunks and recomputation {recomputed:.0} MiB, chunks alone {kept:.0} MiB, neither {whole:.0} MiB above the start"
+    );
+    assert!((loss - plain_loss).abs() <= 1e-5 * plain_loss, "{loss}, {plain_loss}");
+    assert!(recomputed < 0.7 * kept, "recomputation: {recomputed:.0} of {kept:.0} MiB");
+    assert!(kept < 0.7 * whole, "chunks: {kept:.0} of {whole:.0} MiB");
+}
