@@ -3,7 +3,7 @@
 //! burn's own `Linear` holds `[in, out]`; keeping the stored order avoids a transposition of every
 //! weight at load and at save, and is the faster order for the one-row products of decoding.
 
-use super::LowRank;
+use super::{LowRank, row_squares};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
@@ -35,6 +35,12 @@ pub trait PackedWeight: Debug + Send + Sync {
     /// - input: `[rows, in]`
     /// - output: `[rows, out]`
     fn product(&self, input: Tensor<2>) -> Tensor<2>;
+
+    /// Squared lengths of the rows.
+    ///
+    /// # Shapes
+    /// - output: `[out]`
+    fn row_squares(&self) -> Tensor<1>;
 }
 
 /// Sizes of a [`Linear`].
@@ -110,6 +116,18 @@ impl Linear {
             Some(packed) => packed.product(input),
             // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
             None => input.matmul(self.weight.val().transpose()),
+        }
+    }
+
+    /// Squared lengths of the weight's rows, in f32.
+    ///
+    /// # Shapes
+    /// - output: `[out]`
+    #[must_use]
+    pub fn row_squares(&self) -> Tensor<1> {
+        match &self.packed {
+            Some(packed) => packed.row_squares(),
+            None => row_squares(self.weight.val().inner()),
         }
     }
 

@@ -186,8 +186,7 @@ mod tests {
         let device = Device::flex();
         for decomposed in [false, true] {
             let mut layer = LinearConfig { input: 6, output: 5, bias: true, std: 1.0 }.init(&device);
-            let magnitude =
-                decomposed.then(|| Magnitude::new(random([5], &device), row_squares(layer.weight.val())));
+            let magnitude = decomposed.then(|| Magnitude::new(random([5], &device), layer.row_squares()));
             let change = LowRank::new(random([2, 6], &device), random([5, 2], &device), 0.7, magnitude);
             let input = random([4, 6], &device);
             let frozen = layer.forward(input.clone());
@@ -220,7 +219,7 @@ mod tests {
     fn gradients_reach_the_factors_and_the_input_but_not_the_frozen_matrix() {
         let device = Device::flex().autodiff();
         let mut layer = LinearConfig { input: 6, output: 5, bias: false, std: 1.0 }.init(&device).no_grad();
-        let magnitude = Magnitude::new(random([5], &device), row_squares(layer.weight.val()));
+        let magnitude = Magnitude::new(random([5], &device), layer.row_squares());
         layer.adapter =
             Some(LowRank::new(random([2, 6], &device), random([5, 2], &device), 0.5, Some(magnitude)));
         let input = random([4, 6], &device).require_grad();

@@ -1,11 +1,13 @@
 //! Checkpoint files to weights and back: safetensors, one file or many, both naming layouts.
 
+mod adapter;
 mod load;
 mod names;
 mod precision;
 mod save;
 mod shards;
 
+pub use adapter::{ADAPTER_FILE, attach_adapter, encode_adapter};
 pub use load::{LoadReport, Loader, NameCheck, check_names};
 pub use names::{is_adapter, name_of_peft, newer_name, peft_name, stored_module, stored_name};
 pub use precision::Precision;

@@ -6,6 +6,6 @@ mod schedule;
 mod train;
 
 pub use loss::token_loss;
-pub use recipe::SftRecipe;
+pub use recipe::{FinetuningType, SftRecipe};
 pub use schedule::{Schedule, learning_rate};
 pub use train::train;

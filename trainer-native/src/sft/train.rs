@@ -3,7 +3,8 @@
 //! What a step sees depends on the seed and the step's number alone; a run that is resumed from a
 //! checkpoint makes the same steps as one that was never stopped.
 
-use super::{SftRecipe, learning_rate, token_loss};
+use super::{FinetuningType, SftRecipe, learning_rate, token_loss};
+use crate::adapter;
 use crate::checkpoint::{self, explain, read_files, write_file};
 use crate::dataset::{Conversation, augment, encode, epoch_order, read_dataset};
 use crate::device::OpenDevice;
@@ -65,8 +66,21 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         precision: Some(Precision::F32),
         ..device.clone()
     };
-    let model = checkpoint::load_weights(&start_folder, processor.config(), &training)?;
-    let mut model = freeze(model, recipe);
+    let (mut model, adapter) = match recipe.finetuning_type {
+        FinetuningType::Full => {
+            let model = checkpoint::load_weights(&start_folder, processor.config(), &training)?;
+            (freeze(model, recipe), None)
+        }
+        FinetuningType::Lora => {
+            let saved = resume.then_some(start_folder.as_path());
+            let (model, adapter) = adapter::begin(recipe, saved, processor.config(), device)?;
+            (model, Some(adapter))
+        }
+    };
+    let save = |folder: &Path, model: &VisionLanguageModel| match &adapter {
+        None => checkpoint::save(folder, &files, processor.config(), &model.valid(), Precision::F32),
+        Some(adapter) => adapter::save(folder, adapter, model),
+    };
     let adam = AdamWConfig {
         matrices: recipe.optim,
         beta_1: recipe.adam_beta1,
@@ -141,7 +155,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         }
         let stop = interrupted();
         if done == total || done.is_multiple_of(recipe.save_steps) || stop {
-            save_state(recipe, &files, &processor, &model, &optimizer, done)?;
+            save_state(recipe, |folder| save(folder, &model), &optimizer, done)?;
         }
         if stop && done < total {
             eprintln!("stopped after step {done}; go on with --resume");
@@ -154,7 +168,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
             recipe.cutoff_len
         );
     }
-    checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
+    save(&recipe.output_dir, &model)?;
     eprintln!("wrote {}", recipe.output_dir.display());
     Ok(())
 }
@@ -199,16 +213,19 @@ fn run_step(
     let labels: usize =
         samples.iter().flat_map(|sample| &sample.is_label[1..]).filter(|label| **label).count();
     let tokens = samples.iter().map(|sample| sample.prompt.ids.len()).sum();
-    let micro_batches: Vec<&[Sample]> = samples.chunks(recipe.per_device_train_batch_size).collect();
+    let micro_batches: Vec<(usize, &[Sample])> =
+        samples.chunks(recipe.per_device_train_batch_size).enumerate().collect();
     let config = processor.config();
     let mut pass = Pass { loss: 0.0, gradients: NamedGradients::new(), tokens, labels, left_out: long.len() };
     for group in micro_batches.chunks(recipe.workers) {
-        let work = |micro_batch: &[Sample]| {
+        let work = |(index, micro_batch): (usize, &[Sample])| {
             let prompts: Vec<&Prompt> = micro_batch.iter().map(|sample| &sample.prompt).collect();
             let is_label: Vec<&[bool]> =
                 micro_batch.iter().map(|sample| sample.is_label.as_slice()).collect();
             // Leaves of its own, so that the graphs of two workers share no lock.
             let model = model.clone().fork(&model.device());
+            let pass = step * recipe.gradient_accumulation_steps + index;
+            let model = adapter::drop_out(model, recipe.lora_dropout, recipe.seed, pass as u64);
             let loss = token_loss(&model, config, &prompts, &is_label) / labels.max(1) as f64;
             let mut gradients = loss.backward();
             let gradients = collect(&model, &mut gradients);
@@ -221,7 +238,7 @@ fn run_step(
                 let handles: Vec<_> = group
                     .iter()
                     .zip(&workers.0)
-                    .map(|(micro_batch, pool)| scope.spawn(|| pool.install(|| work(micro_batch))))
+                    .map(|(micro_batch, pool)| scope.spawn(|| pool.install(|| work(*micro_batch))))
                     .collect();
                 handles
                     .into_iter()
@@ -428,15 +445,13 @@ fn saved_states(output_dir: &Path) -> Vec<(usize, PathBuf)> {
 /// Writes a state under a temporary name and renames it, then removes states beyond the limit.
 fn save_state(
     recipe: &SftRecipe,
-    files: &CheckpointFiles,
-    processor: &Processor,
-    model: &VisionLanguageModel,
+    save_model: impl FnOnce(&Path) -> Result<()>,
     optimizer: &AdamW,
     step: usize,
 ) -> Result<()> {
     let folder = recipe.output_dir.join(format!("checkpoint-{step}"));
     let temporary = recipe.output_dir.join(format!("unfinished-{step}"));
-    checkpoint::save(&temporary, files, processor.config(), &model.valid(), Precision::F32)?;
+    save_model(&temporary)?;
     write_file(&temporary.join(OPTIMIZER), &optimizer.save()?)?;
     write_file(&temporary.join(STATE), serde_json::to_string(&RunState { step })?.as_bytes())?;
     if folder.exists() {
