@@ -122,7 +122,7 @@ impl QuantizedMatrix {
                     let table = nf4::TABLE.map(|share| share * scale);
                     for (offset, number) in part.iter_mut().enumerate() {
                         let at = first + offset;
-                        let shift = if at % 2 == 0 { 4 } else { 0 };
+                        let shift = if at.is_multiple_of(2) { 4 } else { 0 };
                         *number = table[usize::from(self.codes[at / 2] >> shift & 15)];
                     }
                 }
