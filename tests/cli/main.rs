@@ -1,5 +1,7 @@
 //! The program `trainer-native` as its users meet it: what it prints, and how it refuses.
 
+mod adapter;
+mod bad_adapter;
 mod bad_checkpoint;
 mod bad_flags;
 mod bad_messages;

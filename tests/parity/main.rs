@@ -3,6 +3,7 @@
 //! Every limit on a difference is named where it is used and stands about five times above the
 //! largest difference that was found; run with `--nocapture` to see the differences.
 
+mod adapters;
 mod batches;
 mod decoding;
 mod images;

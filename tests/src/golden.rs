@@ -388,3 +388,57 @@ pub struct PaddedBatch {
     /// Each row's last real place.
     pub last: Vec<usize>,
 }
+
+/// `cases/adapters.json`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptersFile {
+    /// Constants of the training loop.
+    pub training: AdapterTraining,
+    /// The adapters of `adapters/`.
+    pub adapters: Vec<AdapterRecord>,
+}
+
+impl AdaptersFile {
+    /// Reads it; its tensors are in `cases/adapters.safetensors`.
+    #[must_use]
+    pub fn read() -> Self {
+        read_json("cases/adapters.json")
+    }
+}
+
+/// Constants of torch's AdamW.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterTraining {
+    /// Of every step.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta_1: f32,
+    /// Decay of the second moment.
+    pub beta_2: f32,
+    /// Keeps the division finite.
+    pub epsilon: f32,
+    /// Of matrices.
+    pub weight_decay: f32,
+    /// Longest joint gradient.
+    pub max_grad_norm: f64,
+}
+
+/// An adapter and what the model answers with it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterRecord {
+    /// Folder in `adapters/`.
+    pub name: String,
+    /// Folder in `checkpoints/`.
+    pub checkpoint: String,
+    /// Whose prompt is asked.
+    pub case: String,
+    /// A text after the prompt.
+    pub continuation: String,
+    /// How likely each of its tokens is.
+    pub continuation_log_probs: Vec<f32>,
+    /// Of the continuation, before every step of training.
+    pub losses: Vec<f64>,
+}

@@ -12,6 +12,7 @@ pub mod scratch;
 pub use checkpoint::{checkpoint_files, load, load_folder, open_image, photos, prepare};
 pub use difference::Largest;
 pub use golden::{
-    Array, BatchCase, BatchRow, CASES, CHECKPOINTS, Conversation, ImagesFile, LayoutRun, ModelCase,
-    PaddedBatch, PositionsFile, PromptsFile, TensorFile, golden, read_json, workspace,
+    AdapterRecord, AdapterTraining, AdaptersFile, Array, BatchCase, BatchRow, CASES, CHECKPOINTS,
+    Conversation, ImagesFile, LayoutRun, ModelCase, PaddedBatch, PositionsFile, PromptsFile, TensorFile,
+    golden, read_json, workspace,
 };

@@ -3,6 +3,7 @@
 
 mod data;
 mod drill;
+mod adapter;
 mod run;
 mod settings;
 mod torch;

@@ -146,6 +146,11 @@ impl Folder {
         }
     }
 
+    /// The folder of a run.
+    pub fn path(&self, run: &str) -> String {
+        self.scratch.arg(run)
+    }
+
     /// A file of a run.
     pub fn bytes(&self, run: &str, file: &str) -> Vec<u8> {
         self.scratch.read(&format!("{run}/{file}"))

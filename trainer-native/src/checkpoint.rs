@@ -9,7 +9,10 @@ use burn::tensor::{DType, Tensor};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::{CheckpointFiles, Processor, Recognizer, RecognizerError};
-use fine_r1_core::weights::{Loader, Precision, ShardIndex, WeightsError, plan_shards, shard_index};
+use fine_r1_core::weights::{
+    LENGTH_FIELD, LoadReport, Loader, Precision, ShardIndex, WeightsError, header_length, plan_shards,
+    read_places, shard_index,
+};
 use memmap2::Mmap;
 use safetensors::serialize_to_file;
 use std::collections::HashSet;
@@ -137,10 +140,44 @@ pub fn load_weights(folder: &Path, config: &ModelConfig, device: &OpenDevice) ->
         loader.add(&name, &bytes).map_err(|error| explain_weights(folder, &error))?;
     }
     let (model, report) = loader.finish().map_err(|error| explain_weights(folder, &error))?;
-    for name in report.odd {
+    report_odd(folder, &report);
+    Ok(model)
+}
+
+/// The same tensor by tensor; `change` may make the model smaller after each, so that it never stands
+/// in memory as a whole.
+///
+/// # Errors
+/// As [`load_weights`].
+pub fn load_weights_gradually(
+    folder: &Path,
+    config: &ModelConfig,
+    device: &OpenDevice,
+    change: &mut dyn FnMut(&mut VisionLanguageModel),
+) -> Result<VisionLanguageModel> {
+    let mut loader = Loader::new(VisionLanguageModel::new(config, &device.device), device.precision);
+    for name in weight_files(folder)? {
+        let bytes = map(folder, &name)?;
+        let header = bytes.first_chunk::<LENGTH_FIELD>().map_or(0, |first| header_length(*first));
+        let header = usize::try_from(header).unwrap_or(usize::MAX).min(bytes.len());
+        let places = read_places(&name, &bytes[..header], bytes.len() as u64)
+            .map_err(|error| explain_weights(folder, &error))?;
+        for place in places {
+            loader
+                .add_tensor(&place, &bytes[place.bytes.clone()])
+                .map_err(|error| explain_weights(folder, &error))?;
+            loader.change(&mut *change);
+        }
+    }
+    let (model, report) = loader.finish().map_err(|error| explain_weights(folder, &error))?;
+    report_odd(folder, &report);
+    Ok(model)
+}
+
+fn report_odd(folder: &Path, report: &LoadReport) {
+    for name in &report.odd {
         eprintln!("warning: {}: tensor `{name}` is not part of the model and was left out", folder.display());
     }
-    Ok(model)
 }
 
 /// Writes a whole checkpoint into a folder, file by file, each complete or absent.

@@ -1,9 +1,11 @@
 //! Where the model runs. The only file that knows which backends this build has.
 
+use crate::adapter::{LinearMap, record};
 use anyhow::{Result, bail};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use clap::ValueEnum;
 use fine_r1_core::weights::Precision;
+use std::sync::Arc;
 
 /// What was asked for with `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -49,6 +51,30 @@ pub fn open(choice: DeviceChoice) -> Result<OpenDevice> {
 /// This build has no backend for the processor.
 pub fn storage() -> Result<OpenDevice> {
     Ok(OpenDevice { precision: None, ..flex()? })
+}
+
+/// Applies a linear map on whichever backend holds the input; where that records, gradients flow
+/// through it.
+///
+/// # Shapes
+/// - input: `[rows, in]`
+/// - output: `[rows, out]`
+///
+/// # Panics
+/// The input records on a backend that [`open`] does not give.
+pub fn apply(input: Tensor<2>, map: &Arc<dyn LinearMap>) -> Tensor<2> {
+    if !input.is_autodiff() {
+        return map.forward(input);
+    }
+    #[cfg(feature = "flex")]
+    if let Some(output) = record::<burn::backend::Flex>(input.clone(), map) {
+        return output;
+    }
+    #[cfg(any(feature = "cuda", feature = "vulkan"))]
+    if let Some(output) = record::<burn::backend::Cube>(input.clone(), map) {
+        return output;
+    }
+    panic!("no backend of this build holds a tensor of {:?}", input.device());
 }
 
 fn automatic() -> Result<OpenDevice> {

@@ -1,5 +1,6 @@
 //! `trainer-native`: make a Fine-R1 model better on this machine, ask it, and measure it.
 
+mod adapter;
 mod checkpoint;
 mod cli;
 mod commands;

@@ -3,17 +3,44 @@
 //! burn's own `Linear` holds `[in, out]`; keeping the stored order avoids a transposition of every
 //! weight at load and at save, and is the faster order for the one-row products of decoding.
 
+use super::{LowRank, row_squares};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+use std::fmt::Debug;
+use std::sync::Arc;
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[out, in]`
+    /// `[out, in]`; `[0, 0]` where `packed` stands in.
     pub weight: Param<Tensor<2>>,
     /// `[out]`
     pub bias: Option<Param<Tensor<1>>>,
+    /// A trained change of a frozen weight. Checkpoints are saved without it.
+    pub adapter: Option<LowRank>,
+    /// The weight in a smaller form.
+    #[module(skip)]
+    pub packed: Option<Arc<dyn PackedWeight>>,
+}
+
+/// A frozen matrix that is held in a smaller form than its numbers.
+pub trait PackedWeight: Debug + Send + Sync {
+    /// Width of output and input.
+    fn dims(&self) -> [usize; 2];
+
+    /// `x Wᵀ`; gradients flow to `x`.
+    ///
+    /// # Shapes
+    /// - input: `[rows, in]`
+    /// - output: `[rows, out]`
+    fn product(&self, input: Tensor<2>) -> Tensor<2>;
+
+    /// Squared lengths of the rows.
+    ///
+    /// # Shapes
+    /// - output: `[out]`
+    fn row_squares(&self) -> Tensor<1>;
 }
 
 /// Sizes of a [`Linear`].
@@ -37,11 +64,25 @@ impl LinearConfig {
         Linear {
             weight: initializer.init([self.output, self.input], device),
             bias: self.bias.then(|| Initializer::Zeros.init([self.output], device)),
+            adapter: None,
+            packed: None,
         }
     }
 }
 
 impl Linear {
+    /// Width of output and input.
+    #[must_use]
+    pub fn dims(&self) -> [usize; 2] {
+        match &self.packed {
+            Some(packed) => packed.dims(),
+            None => {
+                let shape = self.weight.lazy_shape();
+                [shape[0], shape[1]]
+            }
+        }
+    }
+
     /// Applies the product to the last axis.
     ///
     /// # Shapes
@@ -49,17 +90,56 @@ impl Linear {
     /// - output: `[..., out]`
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let weight = self.weight.val();
-        let [output, width] = weight.dims();
+        let [output, width] = self.dims();
         let mut dims = input.dims();
         let rows = dims.iter().product::<usize>() / width;
-        // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
-        let product = input.reshape([rows, width]).matmul(weight.transpose());
+        let input = input.reshape([rows, width]);
+        let product = match &self.adapter {
+            Some(adapter) => adapter.forward(input, |input| self.product(input)),
+            None => self.product(input),
+        };
         let product = match &self.bias {
             Some(bias) => product + bias.val().unsqueeze(),
             None => product,
         };
         dims[D - 1] = output;
         product.reshape(dims)
+    }
+
+    /// Without bias and adapter.
+    ///
+    /// # Shapes
+    /// - input: `[rows, in]`
+    /// - output: `[rows, out]`
+    fn product(&self, input: Tensor<2>) -> Tensor<2> {
+        match &self.packed {
+            Some(packed) => packed.product(input),
+            // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
+            None => input.matmul(self.weight.val().transpose()),
+        }
+    }
+
+    /// Squared lengths of the weight's rows, in f32.
+    ///
+    /// # Shapes
+    /// - output: `[out]`
+    #[must_use]
+    pub fn row_squares(&self) -> Tensor<1> {
+        match &self.packed {
+            Some(packed) => packed.row_squares(),
+            None => row_squares(self.weight.val().inner()),
+        }
+    }
+
+    /// The layer with its adapter, where there is one, worked into the weight.
+    ///
+    /// # Panics
+    /// The weight is packed and has an adapter.
+    #[must_use]
+    pub fn merge(self) -> Self {
+        let Some(adapter) = &self.adapter else { return self };
+        assert!(self.packed.is_none(), "a packed weight cannot take in its adapter");
+        let weight = Param::initialized(self.weight.id, adapter.merge(self.weight.val()));
+        Self { weight, adapter: None, ..self }
     }
 }

@@ -9,6 +9,8 @@ mod attend;
 pub mod cache;
 pub mod language;
 mod linear;
+mod linears;
+mod low_rank;
 pub mod mask;
 mod norm;
 pub mod positions;
@@ -17,6 +19,7 @@ pub mod vision;
 pub mod vlm;
 
 pub use cache::Cache;
-pub use linear::{Linear, LinearConfig};
+pub use linear::{Linear, LinearConfig, PackedWeight};
+pub use low_rank::{Dropout, LowRank, Magnitude, row_squares};
 pub use norm::{LayerNorm, Norm, RmsNorm};
 pub use vlm::{Prompt, VisionLanguageModel};

@@ -1,6 +1,6 @@
 //! Fills a model from files, one file at a time.
 
-use super::names::{is_redundant, published_name};
+use super::names::{is_adapter, is_redundant, published_name};
 use super::shards::parse;
 use super::{Precision, TensorFacts, TensorPlace, WeightsError, stored_name};
 use crate::model::VisionLanguageModel;
@@ -111,6 +111,11 @@ impl Loader {
         self.model = self.model.clone().map(&mut fill);
     }
 
+    /// Changes the model between two tensors, such as by packing what is loaded so far.
+    pub fn change(&mut self, change: impl FnOnce(&mut VisionLanguageModel)) {
+        change(&mut self.model);
+    }
+
     /// The model, once all files are added.
     ///
     /// # Errors
@@ -175,7 +180,7 @@ pub(super) fn exit(path: &mut Vec<String>, container: &str) {
     }
 }
 
-/// Stored names and shapes of all parameters.
+/// Stored names and shapes of all parameters of a checkpoint, of which adapters are no part.
 #[must_use]
 pub(super) fn parameter_shapes(model: &VisionLanguageModel) -> BTreeMap<String, Vec<usize>> {
     #[derive(Default)]
@@ -191,7 +196,10 @@ pub(super) fn parameter_shapes(model: &VisionLanguageModel) -> BTreeMap<String, 
             exit(&mut self.path, container);
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.found.insert(stored_name(&self.path.join(".")), param.lazy_shape().to_vec());
+            let name = stored_name(&self.path.join("."));
+            if !is_adapter(&name) {
+                self.found.insert(name, param.lazy_shape().to_vec());
+            }
         }
     }
     let mut shapes = Shapes::default();

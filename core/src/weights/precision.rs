@@ -64,7 +64,10 @@ impl Precision {
     }
 
     /// The precision of a stored tensor.
-    pub(super) fn of_stored(name: &str, dtype: Dtype) -> Result<Self, WeightsError> {
+    ///
+    /// # Errors
+    /// The tensor is of a type that holds no weights.
+    pub fn of_stored(name: &str, dtype: Dtype) -> Result<Self, WeightsError> {
         match dtype {
             Dtype::F32 => Ok(Self::F32),
             Dtype::F16 => Ok(Self::F16),
@@ -74,7 +77,8 @@ impl Precision {
     }
 
     /// Little-endian bytes of this precision as data of another.
-    pub(super) fn convert(self, bytes: &[u8], shape: &[usize], to: Self) -> TensorData {
+    #[must_use]
+    pub fn convert(self, bytes: &[u8], shape: &[usize], to: Self) -> TensorData {
         let shape = shape.to_vec();
         let halves = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         let values: Vec<f32> = match self {

@@ -55,6 +55,34 @@ pub enum WeightsError {
         /// Bytes given.
         found: usize,
     },
+    /// An adapter's file has no tensors.
+    #[error("{file} holds no adapter")]
+    AdapterEmpty {
+        /// Name of the file.
+        file: String,
+    },
+    /// An adapter's tensor without which another means nothing.
+    #[error("tensor `{tensor}` of the adapter is missing")]
+    AdapterIncomplete {
+        /// PEFT's name of the tensor.
+        tensor: String,
+    },
+    /// An adapter's tensor that this model has no place for.
+    #[error("tensor `{tensor}` of the adapter has no place in this model")]
+    AdapterStranger {
+        /// PEFT's name of the tensor.
+        tensor: String,
+    },
+    /// An adapter's tensor that does not fit its layer.
+    #[error("tensor `{tensor}` of the adapter has shape {found:?}, this model needs {expected:?}")]
+    AdapterShape {
+        /// PEFT's name of the tensor.
+        tensor: String,
+        /// Shape that the layer needs.
+        expected: Vec<usize>,
+        /// Shape found.
+        found: Vec<usize>,
+    },
     /// Tensors are absent or have the wrong shape.
     #[error("{}", mismatch(.missing, .misshaped))]
     Mismatch {
@@ -91,6 +119,12 @@ impl WeightsError {
             }
             Self::Index { .. } | Self::IndexPath { .. } => "download model.safetensors.index.json again",
             Self::Precision { .. } => "convert the checkpoint to float32, float16 or bfloat16 first",
+            Self::AdapterEmpty { .. } | Self::AdapterIncomplete { .. } => {
+                "save the adapter anew, with PEFT's save_pretrained or with sft"
+            }
+            Self::AdapterStranger { .. } | Self::AdapterShape { .. } => {
+                "give the checkpoint that the adapter was trained on; adapter_config.json names it"
+            }
             Self::Mismatch { .. } => "take config.json and the weight files from one and the same checkpoint",
         }
     }

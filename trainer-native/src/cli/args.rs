@@ -73,6 +73,9 @@ pub struct RecognizeArgs {
     /// Folder of a checkpoint; the embedded nano model where absent.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// Folder of an adapter that PEFT or `sft` wrote, for the model to answer with.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// What to ask about the photo.
     #[arg(long, value_name = "TEXT")]
     pub question: Option<String>,
@@ -96,6 +99,9 @@ pub struct ScoreArgs {
     /// Folder of a checkpoint; the embedded nano model where absent.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// Folder of an adapter that PEFT or `sft` wrote, for the model to answer with.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Hugging Face chat messages, paths relative to the file.
     #[arg(long, value_name = "FILE.json")]
     pub messages: PathBuf,
@@ -133,6 +139,9 @@ pub struct ExportArgs {
     /// Precision of the written weights.
     #[arg(long, value_enum)]
     pub dtype: DtypeArg,
+    /// Folder of an adapter that was trained on the checkpoint, to be worked into the weights.
+    #[arg(long, value_name = "ADAPTER")]
+    pub merge: Option<PathBuf>,
 }
 
 /// A precision on the command line.
@@ -280,6 +289,9 @@ pub struct EvaluateArgs {
     /// Folder of a checkpoint; the embedded nano model where absent.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// Folder of an adapter that PEFT or `sft` wrote, for the model to answer with.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Labelled images with options, one JSON object a line; repeatable.
     #[arg(long, value_name = "FILE.jsonl", required = true)]
     pub data: Vec<PathBuf>,

@@ -1,5 +1,6 @@
 //! `evaluate`: figures for the model card.
 
+use crate::adapter::load_recognizer;
 use crate::cli::EvaluateArgs;
 use crate::evaluate::{
     Look, Probe, Setting, Tally, Task, always_first, measure, probe_accuracy, random_choice, read_rows,
@@ -50,7 +51,11 @@ pub fn run(arguments: &EvaluateArgs) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let probe_rows =
         arguments.probe.as_ref().map(|path| read_rows(path, arguments.image_root.as_deref())).transpose()?;
-    let recognizer = checkpoint::load(arguments.model.as_deref(), &device::open(arguments.device)?)?;
+    let recognizer = load_recognizer(
+        arguments.model.as_deref(),
+        arguments.adapter.as_deref(),
+        &device::open(arguments.device)?,
+    )?;
     let mut results = Vec::new();
     for (data, rows) in files {
         let ask = |task, look, name: &str| -> Result<Tally> {

@@ -1,5 +1,6 @@
 //! `recognize`: thought, then the answer.
 
+use crate::adapter::load_recognizer;
 use crate::checkpoint;
 use crate::cli::{DecodingArgs, RecognizeArgs};
 use crate::device;
@@ -44,7 +45,7 @@ struct Record<'run> {
 pub fn run(arguments: &RecognizeArgs) -> Result<()> {
     let conversations = read_conversations(arguments)?;
     let device = device::open(arguments.device)?;
-    let recognizer = checkpoint::load(arguments.model.as_deref(), &device)?;
+    let recognizer = load_recognizer(arguments.model.as_deref(), arguments.adapter.as_deref(), &device)?;
     let options = options(&arguments.decoding, recognizer.processor().generation());
     let model =
         arguments.model.as_ref().map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string());

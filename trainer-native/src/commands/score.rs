@@ -1,6 +1,6 @@
 //! `score`: how likely a given continuation is.
 
-use crate::checkpoint;
+use crate::adapter::load_recognizer;
 use crate::cli::ScoreArgs;
 use crate::commands::recognize::{explain, read_conversation};
 use crate::device;
@@ -26,7 +26,7 @@ struct ScoreRecord {
 pub fn run(arguments: &ScoreArgs) -> Result<()> {
     let (messages, photos) = read_conversation(&arguments.messages)?;
     let device = device::open(arguments.device)?;
-    let recognizer = checkpoint::load(arguments.model.as_deref(), &device)?;
+    let recognizer = load_recognizer(arguments.model.as_deref(), arguments.adapter.as_deref(), &device)?;
     let at = arguments.messages.display();
     let prepared =
         recognizer.processor().prepare(&messages, &photos).map_err(|error| explain(&at, &error))?;

@@ -3,6 +3,7 @@
 use super::labels::LabelRules;
 use super::llamafactory::translate;
 use super::{Schedule, learning_rate};
+use crate::adapter::{AdapterConfig, CodeKind, QuantizationType, Quantizer};
 use crate::checkpoint::read_text;
 use crate::dataset::MixStrategy;
 use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
@@ -150,6 +151,43 @@ pub struct SftRecipe {
     pub image_max_pixels: u64,
     /// How strongly images are changed before they are shown, from 0 (not at all) to 1.
     pub image_augmentation: f64,
+    /// What is trained: `full` the weights themselves, `lora` an adapter beside them.
+    pub finetuning_type: FinetuningType,
+    /// Folder of the adapter to begin with; a fresh one where empty.
+    pub adapter_name_or_path: PathBuf,
+    /// Rank of the adapter.
+    pub lora_rank: usize,
+    /// Numerator of the adapter's scale; twice the rank where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_alpha: Option<f64>,
+    /// Share of the adapter's inputs that are set to zero in training.
+    pub lora_dropout: f64,
+    /// Layers that are adapted, separated by commas, or `all`.
+    pub lora_target: String,
+    /// Scale by the root of the rank.
+    pub use_rslora: bool,
+    /// Train lengths of rows, too.
+    pub use_dora: bool,
+    /// Modules that are trained as a whole beside the adapter, separated by commas.
+    pub additional_target: String,
+    /// Bits of a frozen weight, 4 or 8; as the checkpoint has it where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization_bit: Option<u8>,
+    /// What four bits stand for.
+    pub quantization_type: QuantizationType,
+    /// Quantise the scales of four-bit weights, too.
+    pub double_quantization: bool,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinetuningType {
+    /// The weights themselves.
+    #[default]
+    Full,
+    /// An adapter beside frozen weights.
+    Lora,
 }
 
 impl Default for SftRecipe {
@@ -208,6 +246,18 @@ impl Default for SftRecipe {
             image_min_pixels: 0,
             image_max_pixels: 0,
             image_augmentation: 0.0,
+            finetuning_type: FinetuningType::Full,
+            adapter_name_or_path: PathBuf::new(),
+            lora_rank: 8,
+            lora_alpha: None,
+            lora_dropout: 0.0,
+            lora_target: "all".into(),
+            use_rslora: false,
+            use_dora: false,
+            additional_target: String::new(),
+            quantization_bit: None,
+            quantization_type: QuantizationType::Nf4,
+            double_quantization: true,
         }
     }
 }
@@ -307,6 +357,19 @@ impl SftRecipe {
             ("adam_epsilon", is_above_zero(self.adam_epsilon.into())),
             ("max_grad_norm", (self.max_grad_norm >= 0.0, "a number of at least 0")),
             ("image_augmentation", ((0.0..=1.0).contains(&self.image_augmentation), "from 0 to 1")),
+            ("lora_rank", is_count(self.lora_rank)),
+            ("lora_alpha", is_above_zero(self.lora_alpha.unwrap_or(1.0))),
+            ("lora_dropout", ((0.0..1.0).contains(&self.lora_dropout), "at least 0 and below 1")),
+            ("quantization_bit", (matches!(self.quantization_bit, None | Some(4 | 8)), "4 or 8")),
+            (
+                "finetuning_type",
+                (
+                    self.finetuning_type == FinetuningType::Lora
+                        || (self.quantization_bit.is_none()
+                            && self.adapter_name_or_path.as_os_str().is_empty()),
+                    "lora where quantization_bit or adapter_name_or_path is set",
+                ),
+            ),
         ] {
             if !is_right {
                 bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
@@ -413,6 +476,38 @@ impl SftRecipe {
     #[must_use]
     pub fn keep(&self) -> Keep {
         if self.gradient_checkpointing { Keep::BlockInputs } else { Keep::Activations }
+    }
+
+    /// Settings of the adapter; its layers are not resolved yet.
+    #[must_use]
+    pub fn adapter_config(&self) -> AdapterConfig {
+        let whole = self.whole_modules();
+        AdapterConfig {
+            base_model_name_or_path: Some(self.model_name_or_path.display().to_string()),
+            lora_alpha: self.lora_alpha.unwrap_or(2.0 * self.lora_rank as f64),
+            lora_dropout: self.lora_dropout,
+            modules_to_save: (!whole.is_empty()).then_some(whole),
+            r: self.lora_rank,
+            use_dora: self.use_dora,
+            use_rslora: self.use_rslora,
+            ..AdapterConfig::default()
+        }
+    }
+
+    /// Modules that are trained as a whole beside the adapter.
+    #[must_use]
+    pub fn whole_modules(&self) -> Vec<String> {
+        let names = self.additional_target.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
+    /// How frozen weights are packed; `None` leaves them as they are.
+    #[must_use]
+    pub fn quantizer(&self) -> Option<Quantizer> {
+        self.quantization_bit.map(|bits| match (bits, self.quantization_type) {
+            (4, QuantizationType::Nf4) => Quantizer { kind: CodeKind::Nf4, double: self.double_quantization },
+            _ => Quantizer { kind: CodeKind::Int8, double: false },
+        })
     }
 
     /// The folder of images.

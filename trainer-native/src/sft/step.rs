@@ -3,6 +3,7 @@
 use super::loss::{Labels, MAX_SCORES, head_loss};
 use super::samples::{Sample, read_sequences};
 use super::{Averaging, SftRecipe};
+use crate::adapter::drop_out;
 use crate::dataset::Conversation;
 use crate::optimizer::{NamedGradients, accumulate};
 use crate::trunk::Trunk;
@@ -56,7 +57,7 @@ pub fn run_step(
 ) -> Result<Pass> {
     let samples = read_sequences(processor, recipe, step * recipe.samples_per_step(), chosen)?;
     let micro_batches: Vec<MicroBatch> =
-        samples.chunks(recipe.per_device_train_batch_size).map(MicroBatch::new).collect();
+        samples.chunks(recipe.per_device_train_batch_size).enumerate().map(MicroBatch::new).collect();
     let mut pass = Pass {
         loss: 0.0,
         gradients: NamedGradients::new(),
@@ -71,7 +72,13 @@ pub fn run_step(
     let mut found = Vec::with_capacity(learning.len());
     let mut gradients = NamedGradients::new();
     for group in learning.chunks(recipe.workers) {
-        let work = |batch: &MicroBatch| batch.pass(model, processor.config(), recipe, weight(batch));
+        let work = |batch: &MicroBatch| {
+            // Leaves of its own, so that the graphs of two workers share no lock.
+            let model = model.clone().fork(&model.device());
+            let pass = step * recipe.gradient_accumulation_steps + batch.index;
+            let model = drop_out(model, recipe.lora_dropout, recipe.seed, pass as u64);
+            batch.pass(&model, processor.config(), recipe, weight(batch))
+        };
         let results: Vec<(f64, NamedGradients)> = match group {
             [only] => vec![work(only)],
             _ => side_by_side(group, workers, work)?,
@@ -106,16 +113,18 @@ fn side_by_side<T: Send>(
 
 /// Samples that go through the model together.
 struct MicroBatch<'step> {
+    /// Its place in the step.
+    index: usize,
     prompts: Vec<&'step Prompt>,
     labels: Labels,
 }
 
 impl<'step> MicroBatch<'step> {
-    fn new(samples: &'step [Sample]) -> Self {
+    fn new((index, samples): (usize, &'step [Sample])) -> Self {
         let prompts: Vec<&Prompt> = samples.iter().map(|sample| &sample.prompt).collect();
         let is_label: Vec<&[bool]> = samples.iter().map(|sample| sample.is_label.as_slice()).collect();
         let labels = Labels::new(&prompts, &is_label);
-        Self { prompts, labels }
+        Self { index, prompts, labels }
     }
 
     /// `weight` times the summed loss, and its gradients.
@@ -126,10 +135,8 @@ impl<'step> MicroBatch<'step> {
         recipe: &SftRecipe,
         weight: f64,
     ) -> (f64, NamedGradients) {
-        // Leaves of its own, so that the graphs of two workers share no lock.
-        let model = model.clone().fork(&model.device());
-        let trunk = Trunk::forward(&model, config, &self.prompts, recipe.keep());
-        let loss = head_loss(&model, &trunk.output(), &self.labels, weight, MAX_SCORES);
+        let trunk = Trunk::forward(model, config, &self.prompts, recipe.keep());
+        let loss = head_loss(model, &trunk.output(), &self.labels, weight, MAX_SCORES);
         let mut gradients = trunk.backward(loss.gradient);
         accumulate(&mut gradients, loss.head);
         let sum = loss.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()));

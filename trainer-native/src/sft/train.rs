@@ -3,7 +3,8 @@
 //! What a step sees depends on the seed and the step's number alone; a run that is resumed from a
 //! checkpoint makes the same steps as one that was never stopped.
 
-use super::SftRecipe;
+use super::{FinetuningType, SftRecipe};
+use crate::adapter::{self, AdapterConfig};
 use super::evaluation::evaluation_loss;
 use super::plan::Plan;
 use super::step::{Pass, Workers, run_step};
@@ -129,6 +130,8 @@ struct Run<'recipe> {
     files: CheckpointFiles,
     processor: Processor,
     model: VisionLanguageModel,
+    /// What is trained, where it is not the model itself.
+    adapter: Option<AdapterConfig>,
     optimizer: AdamW,
     facts: Facts,
 }
@@ -142,16 +145,11 @@ impl<'recipe> Run<'recipe> {
         files: CheckpointFiles,
         processor: Processor,
     ) -> Result<Self> {
-        let training = OpenDevice {
-            device: device.device.clone().autodiff(),
-            precision: Some(precision(recipe)),
-            ..device.clone()
+        let (saved, facts) = match start {
+            Start::Anew => (None, Facts::default()),
+            Start::From { folder, facts } => (Some(folder.as_path()), *facts),
         };
-        let (weights, facts) = match start {
-            Start::Anew => (recipe.model_name_or_path.as_path(), Facts::default()),
-            Start::From { folder, facts } => (folder.as_path(), *facts),
-        };
-        let model = freeze(checkpoint::load_weights(weights, processor.config(), &training)?, recipe);
+        let (model, adapter) = load_model(recipe, saved, &processor, device)?;
         let optimizer = match start {
             Start::Anew => AdamW::new(recipe.optimizer()),
             Start::From { folder, .. } => {
@@ -160,7 +158,7 @@ impl<'recipe> Run<'recipe> {
                     .with_context(|| damaged(&folder.join(OPTIMIZER)))?
             }
         };
-        Ok(Self { recipe, folder, files, processor, model, optimizer, facts })
+        Ok(Self { recipe, folder, files, processor, model, adapter, optimizer, facts })
     }
 
     /// Writes what is known before the first step.
@@ -223,7 +221,7 @@ impl<'recipe> Run<'recipe> {
             name: "the run's",
             precision: Some(precision(self.recipe)),
         };
-        let model = checkpoint::load_weights(&folder, self.processor.config(), &device)?;
+        let model = load_model(self.recipe, Some(&folder), &self.processor, &device)?.0.valid();
         let bytes = checkpoint::map(&folder, OPTIMIZER)?;
         let optimizer = AdamW::load(self.recipe.optimizer(), &bytes, &device.device)
             .with_context(|| damaged(&folder.join(OPTIMIZER)))?;
@@ -231,7 +229,36 @@ impl<'recipe> Run<'recipe> {
     }
 
     fn write_model(&self, folder: &Path, model: &VisionLanguageModel) -> Result<()> {
-        checkpoint::save(folder, &self.files, self.processor.config(), model, precision(self.recipe))
+        match &self.adapter {
+            Some(adapter) => adapter::save(folder, adapter, model),
+            None => {
+                checkpoint::save(folder, &self.files, self.processor.config(), model, precision(self.recipe))
+            }
+        }
+    }
+}
+
+/// The model to train, from the start of a run or from what it saved.
+fn load_model(
+    recipe: &SftRecipe,
+    saved: Option<&Path>,
+    processor: &Processor,
+    device: &OpenDevice,
+) -> Result<(VisionLanguageModel, Option<AdapterConfig>)> {
+    match recipe.finetuning_type {
+        FinetuningType::Full => {
+            let folder = saved.unwrap_or(&recipe.model_name_or_path);
+            let device = OpenDevice {
+                device: device.device.clone().autodiff(),
+                precision: Some(precision(recipe)),
+                ..device.clone()
+            };
+            Ok((freeze(checkpoint::load_weights(folder, processor.config(), &device)?, recipe), None))
+        }
+        FinetuningType::Lora => {
+            let (model, adapter) = adapter::begin(recipe, saved, processor.config(), device)?;
+            Ok((model, Some(adapter)))
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub struct VisionBlock {
 }
 
 /// The feed-forward layer of either architecture.
+#[expect(clippy::large_enum_variant, reason = "a block holds one of them, beside weights of megabytes")]
 #[derive(Module, Debug)]
 pub enum FeedForward {
     /// Qwen2.5-VL.

@@ -45,7 +45,7 @@ impl Merger {
     #[must_use]
     pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let [patches, hidden] = input.dims();
-        let [_, joined] = self.mlp.first.weight.dims();
+        let [_, joined] = self.mlp.first.dims();
         let states = self.ln_q.forward(input).reshape([patches * hidden / joined, joined]);
         self.mlp.last.forward(gelu(self.mlp.first.forward(states)))
     }

@@ -1,0 +1,19 @@
+//! Adapters: a few trained numbers beside a frozen model, in the layout of PEFT.
+//!
+//! LoRA, rsLoRA and DoRA, on weights as they are or, as QLoRA, on quantised ones:
+//! <https://arxiv.org/abs/2305.14314>. The arithmetic is the core's
+//! ([`fine_r1_core::model::LowRank`]); here is what is adapted, how it begins, and how it is stored.
+
+mod begin;
+mod config;
+mod folder;
+mod quantized;
+mod target;
+#[cfg(test)]
+mod training;
+mod whole;
+
+pub use begin::{begin, drop_out};
+pub use config::AdapterConfig;
+pub use folder::{attach, load_recognizer, save};
+pub use quantized::{CodeKind, LinearMap, QuantizationType, Quantizer, record};
