@@ -9,6 +9,7 @@ mod device;
 mod evaluate;
 mod optimizer;
 mod progress;
+mod rl;
 mod sft;
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
