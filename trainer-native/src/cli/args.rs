@@ -34,6 +34,16 @@ pub enum Command {
     Cot(CotArgs),
     /// Supervised fine-tuning.
     Sft(SftArgs),
+    /// Reinforcement learning: answers against their group, near a reference.
+    Grpo(RlArgs),
+    /// Reinforcement learning: GRPO with dynamic sampling and a higher clip, without reference.
+    Dapo(RlArgs),
+    /// Reinforcement learning: DAPO, and away from the masked picture.
+    Papo(RlArgs),
+    /// Reinforcement learning: answers to noisy pictures as well.
+    NoisyRollout(RlArgs),
+    /// Reinforcement learning on triplets: DAPO with positive pictures, and away from negative ones.
+    Tapo(RlArgs),
     /// Measure a checkpoint on labelled photos.
     Evaluate(EvaluateArgs),
 }
@@ -236,6 +246,23 @@ pub struct SftArgs {
     pub recipe: PathBuf,
     /// Changes an entry of the recipe.
     #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Go on from the run's last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Where the model trains.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+}
+
+/// `grpo`, `dapo`, `papo`, `noisy-rollout`, `tapo`
+#[derive(Debug, Args)]
+pub struct RlArgs {
+    /// The run, as TOML; the verb gives the defaults.
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: PathBuf,
+    /// Changes an entry of the recipe, such as rollout.temperature=0.9.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Go on from the run's last checkpoint.
     #[arg(long)]

@@ -7,12 +7,14 @@ mod init;
 mod inspect;
 mod manifest;
 mod recognize;
+mod rl;
 mod score;
 mod sft;
 
 pub use recognize::read_photo;
 
 use crate::cli::Command;
+use crate::rl::Objective;
 use anyhow::Result;
 
 /// Does what was asked.
@@ -29,6 +31,11 @@ pub fn run(command: Command) -> Result<()> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Cot(arguments) => cot::run(&arguments),
         Command::Sft(arguments) => sft::run(&arguments),
+        Command::Grpo(arguments) => rl::run(Objective::Grpo, &arguments),
+        Command::Dapo(arguments) => rl::run(Objective::Dapo, &arguments),
+        Command::Papo(arguments) => rl::run(Objective::Papo, &arguments),
+        Command::NoisyRollout(arguments) => rl::run(Objective::NoisyRollout, &arguments),
+        Command::Tapo(arguments) => rl::run(Objective::Tapo, &arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
     }
 }

@@ -271,6 +271,13 @@ impl RlRecipe {
                 "views",
                 (answers > 1 || !self.advantage.compares(), "a table with at least 2 answers, as they are compared"),
             ),
+            (
+                "freeze_language_model",
+                (
+                    !(self.freeze_vision_tower && self.freeze_multi_modal_projector && self.freeze_language_model),
+                    "false where everything else is frozen",
+                ),
+            ),
             ("mask.cell", is_count(self.mask.cell as usize)),
             ("mask.probability", ((0.0..=1.0).contains(&self.mask.probability), "from 0 to 1")),
             ("noise.step", (self.noise.step < NOISE_STEPS, "below 1000")),
@@ -299,9 +306,9 @@ impl RlRecipe {
         self.views.iter().filter(|(_, view)| view.answers > 0).map(|(picture, view)| (*picture, *view))
     }
 
-    /// The contrasts that weigh anything.
+    /// The contrasts that weigh anything, or are measured all the same.
     pub fn active_contrasts(&self) -> impl Iterator<Item = (Picture, ContrastView)> {
-        let weighs = |view: &ContrastView| view.coefficient != 0.0;
+        let weighs = |view: &ContrastView| view.coefficient != 0.0 || view.measured;
         self.contrasts.iter().filter(move |(_, view)| weighs(view)).map(|(picture, view)| (*picture, *view))
     }
 

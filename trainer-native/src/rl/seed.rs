@@ -11,8 +11,6 @@ pub enum Purpose {
     Picture = 1,
     /// Answers.
     Rollout = 2,
-    /// The order of updates inside a step.
-    Update = 3,
 }
 
 /// A generator for one purpose at one place of a run.

@@ -69,6 +69,9 @@ pub struct ContrastView {
     /// How the weight is let go; it stays where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annealing: Option<Annealing>,
+    /// Whether the distance is computed and logged also where it has no weight.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 /// Where the cells of a mask lie.

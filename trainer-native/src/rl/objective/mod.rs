@@ -24,6 +24,7 @@ use super::surrogate::{PolicySettings, surrogate};
 use super::tokens::{PerToken, column, lengths, mask, padded, rows};
 use burn::tensor::{Device, Gradients, Tensor};
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// The published objectives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,7 +122,7 @@ pub struct TokenBatch {
 }
 
 /// The sum's terms, each as a mean and without its weight.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct LossParts {
     /// The sum itself.
     pub total: f64,
@@ -154,6 +155,24 @@ impl std::ops::AddAssign for LossParts {
         self.held_back += other.held_back;
         self.held_back_dual += other.held_back_dual;
         self.shift += other.shift;
+    }
+}
+
+impl LossParts {
+    /// All terms divided by the same number.
+    #[must_use]
+    pub fn divided_by(self, count: f64) -> Self {
+        Self {
+            total: self.total / count,
+            policy: self.policy / count,
+            kl: self.kl / count,
+            contrast: self.contrast / count,
+            entropy: self.entropy / count,
+            contrast_entropy: self.contrast_entropy / count,
+            held_back: self.held_back / count,
+            held_back_dual: self.held_back_dual / count,
+            shift: self.shift / count,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn defaults() -> RlRecipe {
             (Picture::Positive, RolloutView { answers: 5, conditioned_on: ConditionOn::Own }),
         ]
         .into(),
-        contrasts: [(Picture::Negative, ContrastView { coefficient: 0.01, annealing: None })].into(),
+        contrasts: [(Picture::Negative, ContrastView { coefficient: 0.01, annealing: None, measured: false })].into(),
         ..papo::defaults()
     }
 }
