@@ -5,10 +5,12 @@ mod bad_flags;
 mod bad_messages;
 mod bad_photo;
 mod bad_recipe;
+mod bad_rl;
 mod export;
 mod inspect;
 mod manifest;
 mod recognize;
 mod score;
+mod triplets;
 
 use fine_r1_tests::{program, scratch};

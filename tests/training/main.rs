@@ -1,6 +1,8 @@
 //! Training with the program: a tiny model learns, and how a run is spread over threads, stopped and
 //! gone on with makes no difference to what it learns.
 
+mod colours;
+mod rl;
 mod run;
 
 use fine_r1_tests::Largest;

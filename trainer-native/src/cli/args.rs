@@ -34,6 +34,8 @@ pub enum Command {
     Cot(CotArgs),
     /// Supervised fine-tuning.
     Sft(SftArgs),
+    /// Make triplets (anchor, positive, negative) from labelled pictures.
+    Triplets(TripletsArgs),
     /// Reinforcement learning: answers against their group, near a reference.
     Grpo(RlArgs),
     /// Reinforcement learning: GRPO with dynamic sampling and a higher clip, without reference.
@@ -253,6 +255,41 @@ pub struct SftArgs {
     /// Where the model trains.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
+}
+
+/// `triplets`
+#[derive(Debug, Args)]
+pub struct TripletsArgs {
+    /// Labelled pictures, one JSON object a line; repeatable.
+    #[arg(long, value_name = "FILE.jsonl", required = true)]
+    pub data: Vec<PathBuf>,
+    /// Folder that images' paths are relative to; each file's own where absent.
+    #[arg(long, value_name = "DIR")]
+    pub image_root: Option<PathBuf>,
+    /// Folder to write, which must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Pictures of every class; 0 takes all.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub shots: usize,
+    /// Draws pictures.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// How the nearest other class is found: `features` of the vision tower, `names`, or a JSON table.
+    #[arg(long, value_name = "features|names|FILE.json", default_value = "features")]
+    pub nearest: String,
+    /// Resize positives and negatives to the anchor's size, which the released TAPO code needs and ours does not.
+    #[arg(long)]
+    pub same_size: bool,
+    /// Folder of the checkpoint whose vision tower looks; the embedded nano model where absent.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Where the model runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `grpo`, `dapo`, `papo`, `noisy-rollout`, `tapo`

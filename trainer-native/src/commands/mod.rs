@@ -10,6 +10,7 @@ mod recognize;
 mod rl;
 mod score;
 mod sft;
+mod triplets;
 
 pub use recognize::read_photo;
 
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Cot(arguments) => cot::run(&arguments),
         Command::Sft(arguments) => sft::run(&arguments),
+        Command::Triplets(arguments) => triplets::run(&arguments),
         Command::Grpo(arguments) => rl::run(Objective::Grpo, &arguments),
         Command::Dapo(arguments) => rl::run(Objective::Dapo, &arguments),
         Command::Papo(arguments) => rl::run(Objective::Papo, &arguments),

@@ -3,7 +3,7 @@
 use super::advantage::{Estimator, advantages};
 use super::question::Question;
 use super::recipe::RlRecipe;
-use super::reward::{Answered, Jury, Verdict};
+use super::reward::{Answered, Jury, Verdict, find_labels};
 use super::rollout::{Drawn, Drawer};
 use super::seed::{Purpose, derived};
 use super::tokens::PerToken;
@@ -12,6 +12,7 @@ use super::workers::Workers;
 use crate::dataset::epoch_order;
 use anyhow::{Result, anyhow};
 use fine_r1_core::model::Prompt;
+use fine_r1_core::reasoning::Transcript;
 use std::collections::BTreeMap;
 
 /// An answer and what became of it.
@@ -47,6 +48,10 @@ pub struct Gathered {
     pub groups: Vec<Group>,
     /// What all answers were worth, also those of groups that were left out.
     pub verdicts: Vec<Verdict>,
+    /// Answers among them that are right.
+    pub right: usize,
+    /// Right answers that name several classes.
+    pub several_names: usize,
     /// Tokens of all answers.
     pub tokens: usize,
     /// Groups that were drawn.
@@ -59,6 +64,17 @@ pub struct Gathered {
     pub cursor: u64,
 }
 
+impl Gathered {
+    fn note_names(&mut self, group: &Group, labels: &[String]) {
+        let right = group.answers.iter().filter(|answer| answer.verdict.part("accuracy") == Some(1.0));
+        for answer in right {
+            self.right += 1;
+            let said = Transcript::parse(&answer.drawn.text).answer;
+            self.several_names += usize::from(find_labels(&said, labels).len() > 1);
+        }
+    }
+}
+
 /// Everything that gathering needs and does not change.
 #[derive(Clone, Copy)]
 pub struct Gatherer<'run> {
@@ -66,6 +82,8 @@ pub struct Gatherer<'run> {
     pub recipe: &'run RlRecipe,
     /// The data.
     pub questions: &'run [Question],
+    /// All true answers, each once.
+    pub labels: &'run [String],
     /// Makes pictures.
     pub pictures: PictureMaker<'run>,
     /// Draws answers.
@@ -94,6 +112,7 @@ impl Gatherer<'_> {
             gathered.drawn += groups.len();
             for group in groups {
                 gathered.verdicts.extend(group.answers.iter().map(|answer| answer.verdict.clone()));
+                gathered.note_names(&group, self.labels);
                 gathered.tokens += group.answers.iter().map(|answer| answer.drawn.ids.len()).sum::<usize>();
                 let key = &self.recipe.filter.key;
                 let values: Vec<f64> =

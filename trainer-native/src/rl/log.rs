@@ -9,7 +9,7 @@ use crate::checkpoint::write_file;
 use crate::progress::clock;
 use anyhow::{Context, Result};
 use fine_r1_core::generate::StopReason;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Seconds of a step by what they went into.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// Drawing and judging.
     pub rollout_secs: f64,
@@ -28,7 +28,7 @@ pub struct Timing {
 }
 
 /// One line of `log.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogLine {
     /// Steps that were made.
     pub step: usize,
@@ -51,6 +51,8 @@ pub struct LogLine {
     pub answer_tokens: f64,
     /// Share of them that were cut off.
     pub cut_off: f64,
+    /// Share of the right answers that name several classes.
+    pub several_names: f64,
     /// The terms of the loss.
     pub loss: LossParts,
     /// Distance to the reference.
@@ -78,6 +80,7 @@ impl LogLine {
     /// What gathering has found; learning is still to be told of.
     #[must_use]
     pub fn new(step: usize, total_steps: usize, questions: usize, gathered: &Gathered) -> Self {
+        let right = gathered.right.max(1) as f64;
         let answers: Vec<&Answer> = gathered.groups.iter().flat_map(|group| &group.answers).collect();
         let share = |sum: f64| sum / answers.len().max(1) as f64;
         let tokens: usize = answers.iter().map(|answer| answer.drawn.ids.len()).sum();
@@ -96,6 +99,7 @@ impl LogLine {
             tries: gathered.tries,
             answer_tokens: share(tokens as f64),
             cut_off: share(cut_off as f64),
+            several_names: gathered.several_names as f64 / right,
             loss: LossParts::default(),
             kl: 0.0,
             kl_coefficient: 0.0,
@@ -166,20 +170,21 @@ impl LogLine {
     }
 }
 
-/// Leaves out the lines of steps after `step`, which a run that was killed has made in vain.
+/// The lines of a run up to a step. Those after it, which a run that was killed has made in vain, are taken
+/// out of the file.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn keep_until(path: &Path, step: usize) -> Result<()> {
-    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
-    let is_before = |line: &&str| {
-        serde_json::from_str::<serde_json::Value>(line)
-            .ok()
-            .and_then(|line| line["step"].as_u64())
-            .is_some_and(|number| number as usize <= step)
-    };
-    let kept: String = text.lines().filter(is_before).map(|line| format!("{line}\n")).collect();
-    if kept == text { Ok(()) } else { write_file(path, kept.as_bytes()) }
+pub fn read_until(path: &Path, step: usize) -> Result<Vec<LogLine>> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(Vec::new()) };
+    let parse = |line: &str| serde_json::from_str::<LogLine>(line).ok().map(|parsed| (line.to_owned(), parsed));
+    let kept: Vec<(String, LogLine)> =
+        text.lines().filter_map(parse).filter(|(_, parsed)| parsed.step <= step).collect();
+    let rest: String = kept.iter().map(|(line, _)| format!("{line}\n")).collect();
+    if rest != text {
+        write_file(path, rest.as_bytes())?;
+    }
+    Ok(kept.into_iter().map(|(_, parsed)| parsed).collect())
 }
 
 fn means(verdicts: &[Verdict]) -> BTreeMap<String, f64> {

@@ -6,6 +6,7 @@
 //! log-probabilities (`log_prob`) and never text. `train` is the loop.
 
 mod advantage;
+mod alarm;
 mod average;
 mod contrast;
 mod entropy;
@@ -19,6 +20,7 @@ mod objective;
 mod parity;
 mod question;
 mod recipe;
+mod report;
 mod reward;
 mod rollout;
 mod schedule;
@@ -32,4 +34,5 @@ mod workers;
 
 pub use objective::Objective;
 pub use recipe::RlRecipe;
+pub use reward::name_likeness;
 pub use train::train;

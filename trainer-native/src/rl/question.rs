@@ -24,7 +24,7 @@ const CONTENT: &str = "{content}";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
-    /// Files of rows (`.jsonl`, `.json`), or folders of such files.
+    /// Files of rows (`.jsonl`, `.json`), or folders of `.jsonl` files.
     pub train_files: Vec<PathBuf>,
     /// Folder that pictures' paths are relative to; each file's own where empty.
     pub image_dir: PathBuf,
@@ -127,14 +127,10 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = fs::read_dir(path)
         .with_context(|| format!("cannot read {}\nhint: check data.train_files", path.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl" || extension == "json"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .collect();
     files.sort();
-    ensure!(
-        !files.is_empty(),
-        "{} has no rows\nhint: the folder needs .jsonl or .json files",
-        path.display()
-    );
+    ensure!(!files.is_empty(), "{} has no rows\nhint: the folder needs .jsonl files", path.display());
     Ok(files)
 }
 

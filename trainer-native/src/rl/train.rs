@@ -3,13 +3,15 @@
 //! What a step sees depends on the seed, the step's number and how many questions were read before; a run
 //! that is resumed from a checkpoint makes the same steps as one that was never stopped.
 
+use super::alarm::alarms;
 use super::gather::Gatherer;
 use super::kl::next_coefficient;
 use super::learn::{Moment, Teacher};
-use super::log::{LogLine, Timing, keep_until};
+use super::log::{LogLine, Timing, read_until};
 use super::objective::Objective;
 use super::question::{Question, labels, read_questions};
 use super::recipe::RlRecipe;
+use super::report::write_report;
 use super::reward::Jury;
 use super::rollout::Drawer;
 use super::state::{OPTIMIZER, RunState, damaged, save_state, start_point};
@@ -38,12 +40,9 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
     let (start_folder, mut state) = start_point(recipe, resume)?;
     let questions = read_questions(&recipe.data)?;
     let (files, processor) = open_processor(recipe)?;
-    let mut jury = Jury::new(
-        &recipe.reward,
-        recipe.parity.accuracy,
-        labels(&questions),
-        recipe.rollout.max_new_tokens,
-    )?;
+    let labels = labels(&questions);
+    let longest = recipe.rollout.max_new_tokens;
+    let mut jury = Jury::new(&recipe.reward, recipe.parity.accuracy, labels.clone(), longest)?;
     // Weights that are trained are kept in f32.
     let plain = OpenDevice { precision: Some(Precision::F32), ..device.clone() };
     let training = OpenDevice { device: device.device.clone().autodiff(), ..plain.clone() };
@@ -57,7 +56,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
     let log = recipe.output_dir.join("log.jsonl");
     checkpoint::create_folder(&recipe.output_dir)?;
     write_file(&recipe.output_dir.join("recipe.toml"), toml::to_string_pretty(recipe)?.as_bytes())?;
-    keep_until(&log, state.step)?;
+    let mut history = read_until(&log, state.step)?;
     eprintln!(
         "{}: {} questions, {total} steps of {} x {} answers, from step {}, into {}",
         objective.name(),
@@ -76,7 +75,8 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         let step = state.step;
         let step_begun = Instant::now();
         let policy = model.valid();
-        let gatherer = gatherer(recipe, &questions, &processor, &policy, &workers, total);
+        let run = Run { recipe, questions: &questions, labels: &labels, processor: &processor, workers: &workers };
+        let gatherer = run.gatherer(&policy, total);
         let gathered = gatherer.gather(&mut jury, step, state.cursor)?;
         let mut line = LogLine::new(step + 1, total, questions.len(), &gathered);
         let rollout_secs = step_begun.elapsed().as_secs_f64();
@@ -104,18 +104,29 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
             update_secs: step_begun.elapsed().as_secs_f64() - rollout_secs,
             rollout_tokens_per_sec: gathered.tokens as f64 / rollout_secs,
         };
+        line.alarms = alarms(&history, &line, recipe.rollout.prompts_per_step);
         line.append(&log)?;
         let remaining = begun.elapsed().mul_f64((total - state.step) as f64 / (state.step - first_step) as f64);
         eprintln!("{}", line.line(recipe, remaining));
+        line.alarms.iter().for_each(|alarm| eprintln!("warning: {alarm}"));
+        if recipe.report_steps > 0 && state.step.is_multiple_of(recipe.report_steps) {
+            write_report(recipe, &questions, &gatherer.pictures, &gathered.groups, step)?;
+        }
         let stop = interrupted();
-        if state.step == total || state.step.is_multiple_of(recipe.save_steps) || stop {
+        let is_last = state.step == total;
+        if (state.step.is_multiple_of(recipe.save_steps) || stop) && !is_last {
             save_state(recipe, &files, &processor, &model, &optimizer, state)?;
         }
-        if stop && state.step < total {
+        if stop && !is_last {
             eprintln!("stopped after step {}; go on with --resume", state.step);
             return Ok(());
         }
         if state.empty_steps >= MOST_EMPTY_STEPS {
+            let solved = line.reward.get(&recipe.filter.key).is_some_and(|mean| *mean >= recipe.filter.high);
+            if solved {
+                eprintln!("all questions are answered rightly: nothing is left to learn after step {}", state.step);
+                break;
+            }
             bail!(
                 "the last {MOST_EMPTY_STEPS} steps learnt nothing: {} of {} groups of the last one were neither all right \
                  nor all wrong\nhint: look at the answers; easier questions, more answers a question, a higher \
@@ -124,38 +135,45 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
                 gathered.drawn
             );
         }
+        history.push(line);
     }
+    save_state(recipe, &files, &processor, &model, &optimizer, state)?;
     checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
     eprintln!("wrote {}", recipe.output_dir.display());
     Ok(())
 }
 
-fn gatherer<'run>(
+/// What all steps of a run share.
+struct Run<'run> {
     recipe: &'run RlRecipe,
     questions: &'run [Question],
+    labels: &'run [String],
     processor: &'run Processor,
-    model: &'run VisionLanguageModel,
     workers: &'run Workers,
-    total_steps: usize,
-) -> Gatherer<'run> {
-    let pictures = PictureMaker {
-        processor,
-        seed: recipe.seed,
-        mask: &recipe.mask,
-        mask_space: recipe.parity.mask_space,
-        noise: &recipe.noise,
-        total_steps,
-    };
-    let drawer = Drawer {
-        model,
-        processor,
-        workers,
-        temperature: recipe.rollout.temperature,
-        top_p: recipe.rollout.top_p,
-        max_new_tokens: recipe.rollout.max_new_tokens,
-        decode_batch: recipe.rollout.decode_batch,
-    };
-    Gatherer { recipe, questions, pictures, drawer, workers }
+}
+
+impl<'run> Run<'run> {
+    fn gatherer(&self, model: &'run VisionLanguageModel, total_steps: usize) -> Gatherer<'run> {
+        let Self { recipe, questions, labels, processor, workers } = *self;
+        let pictures = PictureMaker {
+            processor,
+            seed: recipe.seed,
+            mask: &recipe.mask,
+            mask_space: recipe.parity.mask_space,
+            noise: &recipe.noise,
+            total_steps,
+        };
+        let drawer = Drawer {
+            model,
+            processor,
+            workers,
+            temperature: recipe.rollout.temperature,
+            top_p: recipe.rollout.top_p,
+            max_new_tokens: recipe.rollout.max_new_tokens,
+            decode_batch: recipe.rollout.decode_batch,
+        };
+        Gatherer { recipe, questions, labels, pictures, drawer, workers }
+    }
 }
 
 /// Steps of the run: as many as the epochs have questions for, at least one.

@@ -24,7 +24,7 @@ use super::surrogate::{PolicySettings, surrogate};
 use super::tokens::{PerToken, column, lengths, mask, padded, rows};
 use burn::tensor::{Device, Gradients, Tensor};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The published objectives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,7 +122,7 @@ pub struct TokenBatch {
 }
 
 /// The sum's terms, each as a mean and without its weight.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossParts {
     /// The sum itself.
     pub total: f64,

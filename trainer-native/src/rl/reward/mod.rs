@@ -10,11 +10,11 @@ mod format;
 mod overlong;
 mod similarity;
 
-pub use accuracy::{Accuracy, AccuracyMode};
+pub use accuracy::{Accuracy, AccuracyMode, find_labels};
 pub use command::{CommandReward, CommandSettings};
 pub use format::Format;
 pub use overlong::{Overlong, OverlongSettings};
-pub use similarity::{Similarity, Trigrams};
+pub use similarity::{Similarity, Trigrams, name_likeness};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};

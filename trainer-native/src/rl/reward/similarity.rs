@@ -29,6 +29,12 @@ impl Measure for Trigrams {
     }
 }
 
+/// How alike two names are spelled, from 0 to 1.
+#[must_use]
+pub fn name_likeness(left: &str, right: &str) -> f64 {
+    Trigrams.compare(left, right)
+}
+
 /// Runs of three characters and how often they occur; ends count as blanks.
 fn count(text: &str) -> BTreeMap<[char; 3], usize> {
     let padded: Vec<char> = format!("  {} ", text.trim().to_lowercase()).chars().collect();
