@@ -39,9 +39,19 @@ fn the_corrected_presets_learn() {
 
 #[test]
 fn every_estimator_learns() {
-    for estimator in ["dr_grpo", "pass_k", "rloo", "reinforce_plus_plus", "remax"] {
+    for estimator in ["dr_grpo", "rloo", "reinforce_plus_plus", "remax"] {
         assert_learns("grpo", &[&format!("advantage={estimator}"), "views.anchor.answers=10"]);
     }
+}
+
+/// This estimator wants one right answer in a group and is content with it.
+#[test]
+fn one_right_answer_of_a_group_is_learnt() {
+    let colours = Colours::new();
+    colours.train("grpo", "run", &["max_steps=25", "advantage=pass_k", "views.anchor.answers=10"]);
+    let rewards = colours.column("run", "/reward/overall");
+    let last = rewards[20..].iter().sum::<f64>() / 5.0;
+    assert!(rewards[0] < 0.3 && last > 0.5, "{rewards:.2?}");
 }
 
 #[test]
@@ -70,18 +80,18 @@ fn a_contrast_grows_where_it_is_asked_for() {
     colours.write_rows("same.jsonl", "a", "a", |_| ());
     let rows = colours.rows("same.jsonl");
     let contrast = |verb: &str, run: &str, settings: &[&str]| {
-        let settings = [&["max_steps=16", "filter.enabled=false", &rows], settings].concat();
-        colours.train(verb, run, &settings);
+        // All black, so that every step is held against the same picture.
+        let fixed = ["max_steps=24", "filter.enabled=false", "mask.probability=1.0", &rows];
+        colours.train(verb, run, &[fixed.as_slice(), settings].concat());
         let contrast = colours.column(run, "/loss/contrast");
-        (contrast[0], contrast[15])
+        (contrast[0], contrast[21..].iter().sum::<f64>() / 3.0)
     };
     for (verb, picture) in [("papo", "mask"), ("tapo", "negative")] {
         let measured = format!("contrasts.{picture}.measured=true");
-        let (weight, nothing) =
-            (format!("contrasts.{picture}.coefficient=0.03"), format!("contrasts.{picture}.coefficient=0.0"));
-        let (first, last) = contrast(verb, verb, &[&weight, &measured]);
+        let weight = |weight: f64| format!("contrasts.{picture}.coefficient={weight:?}");
+        let (first, last) = contrast(verb, verb, &[&weight(0.1), &measured]);
         let name = format!("grpo-{picture}");
-        let (plain_first, plain_last) = contrast("grpo", &name, &[&nothing, &measured]);
+        let (plain_first, plain_last) = contrast("grpo", &name, &[&weight(0.0), &measured]);
         assert!(last > 2.0 * first, "{verb}: from {first:.3} to {last:.3}");
         assert!(plain_last < 1.5 * plain_first, "grpo: from {plain_first:.3} to {plain_last:.3}");
     }
