@@ -8,6 +8,7 @@ mod bad_messages;
 mod bad_photo;
 mod bad_recipe;
 mod estimate;
+mod bad_rl;
 mod export;
 mod inspect;
 mod manifest;
@@ -15,5 +16,6 @@ mod recognize;
 mod score;
 mod sft_data;
 mod sft_data_bad;
+mod triplets;
 
 use fine_r1_tests::{program, scratch};

@@ -60,6 +60,56 @@ fn greedy_answers_are_those_of_transformers() {
     }
 }
 
+/// What a step says of its token's probability is what scoring the whole answer says, also where a token
+/// is banned, at another temperature, and for a row beside a longer one.
+#[test]
+fn tokens_tell_how_likely_they_were() {
+    const TEMPERATURE: f64 = 0.7;
+    let recognizer = load("qwen2_5_vl-untied");
+    let prompts = ["one-image", "text-only"].map(|case| {
+        let (case, _) = ModelCase::read("qwen2_5_vl-untied", case);
+        (prepare(&recognizer, &case.messages).prompt, case.greedy_ids[0])
+    });
+    let processor = recognizer.processor();
+    let sampling = SamplingOptions { temperature: TEMPERATURE, top_p: 0.9, seed: 4, ..SamplingOptions::default() };
+    let stop = StopRules { max_new_tokens: 6, ..StopRules::default() };
+    let borrowed: Vec<&Prompt> = prompts.iter().map(|(prompt, _)| prompt).collect();
+    let banned = prompts.each_ref().map(|(_, likeliest)| *likeliest);
+    let options = SessionOptions { sampling, stop, answers: 2 };
+    let mut session =
+        Session::begin(recognizer.model(), processor.config(), processor.tokenizer(), &borrowed, options)
+            .expect("usable prompts")
+            .with_log_probs()
+            .with_banned(&banned);
+    let mut rows = vec![Vec::new(); 4];
+    while !session.is_finished() {
+        for step in pollster::block_on(session.step()).expect("a step") {
+            rows[step.row].push(step);
+        }
+    }
+    let mut largest = Largest::new("log-probabilities of drawn tokens", CACHED_LOGITS);
+    for (row, steps) in rows.iter().enumerate() {
+        let prompt = borrowed[row / 2];
+        assert!(ids(steps).iter().all(|id| !banned.contains(id)), "row {row}: a banned token");
+        let mut whole = prompt.clone();
+        whole.ids.extend(ids(steps));
+        whole.positions.push_text(steps.len());
+        let model = recognizer.model();
+        let embedded = model.embed(&[&whole], PaddingSide::Right, processor.config());
+        let states = model.read(embedded, None, processor.config());
+        let [_, seq, hidden] = states.dims();
+        let states = states.narrow(1, seq - steps.len() - 1, steps.len()).reshape([steps.len(), hidden]);
+        let scores = burn::tensor::activation::log_softmax(model.logits(states) / TEMPERATURE, 1);
+        let scores: Vec<f32> = scores.into_data().iter::<f32>().collect();
+        let vocab = processor.config().text.vocab_size;
+        for (place, step) in steps.iter().enumerate() {
+            let expected = scores[place * vocab + step.id as usize];
+            largest.compare(&format!("row {row}"), &[step.log_prob.expect("asked for")], &[expected]);
+        }
+    }
+    largest.check();
+}
+
 #[test]
 fn penalised_answers_are_those_of_transformers() {
     for checkpoint in CHECKPOINTS {

@@ -4,6 +4,8 @@
 mod data;
 mod drill;
 mod adapter;
+mod colours;
+mod rl;
 mod run;
 mod settings;
 mod torch;

@@ -13,6 +13,7 @@ mod journal;
 mod optimizer;
 mod progress;
 mod run_folder;
+mod rl;
 mod sft;
 mod streamed;
 mod trunk;

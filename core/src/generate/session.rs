@@ -61,7 +61,7 @@ impl GenerateError {
 }
 
 /// One token of one answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// Number of the answer: prompt × answers per prompt + answer.
     pub row: usize,
@@ -71,6 +71,9 @@ pub struct Step {
     pub text: String,
     /// Set on an answer's last token.
     pub stop: Option<StopReason>,
+    /// Natural logarithm of the token's probability at the session's temperature, before anything is
+    /// cut off or banned; where [`Session::with_log_probs`] asked for it.
+    pub log_prob: Option<f32>,
 }
 
 /// Answers in the making.
@@ -84,7 +87,14 @@ pub struct Session<'model> {
     rows: Vec<Row>,
     /// Scores of the next token, `[rows, vocab]`; `None` once they are used.
     scores: Option<Tensor<2>>,
+    /// Whether steps tell the probability of their token.
+    wants_log_probs: bool,
+    /// Tokens that are never chosen.
+    banned: Vec<u32>,
 }
+
+/// A token that was chosen, and the logarithm of its probability where it is wanted.
+type Chosen = (u32, Option<f32>);
 
 #[derive(Debug)]
 struct Row {
@@ -156,7 +166,22 @@ impl<'model> Session<'model> {
             })
             .collect();
         let rows = if options.stop.max_new_tokens == 0 { Vec::new() } else { rows };
-        Ok(Self { model, config, options, cache, rows, scores: Some(scores) })
+        let (wants_log_probs, banned) = (false, Vec::new());
+        Ok(Self { model, config, options, cache, rows, scores: Some(scores), wants_log_probs, banned })
+    }
+
+    /// Has every step tell the logarithm of its token's probability.
+    #[must_use]
+    pub fn with_log_probs(mut self) -> Self {
+        self.wants_log_probs = true;
+        self
+    }
+
+    /// Never chooses these tokens.
+    #[must_use]
+    pub fn with_banned(mut self, ids: &[u32]) -> Self {
+        self.banned.extend(ids);
+        self
     }
 
     /// Whether all answers are complete.
@@ -177,11 +202,11 @@ impl<'model> Session<'model> {
             Some(scores) => scores,
             None => self.read_last(),
         };
-        let ids = self.choose(scores).await?;
-        let mut steps = Vec::with_capacity(ids.len());
-        let mut kept = Vec::with_capacity(ids.len());
-        for (index, id) in ids.into_iter().enumerate() {
-            let step = self.rows[index].take(id, &self.options.stop)?;
+        let chosen = self.choose(scores).await?;
+        let mut steps = Vec::with_capacity(chosen.len());
+        let mut kept = Vec::with_capacity(chosen.len());
+        for (index, chosen) in chosen.into_iter().enumerate() {
+            let step = self.rows[index].take(chosen, &self.options.stop)?;
             if step.stop.is_none() {
                 kept.push(index);
             }
@@ -212,11 +237,11 @@ impl<'model> Session<'model> {
         self.model.logits(states.reshape([batch, hidden]))
     }
 
-    async fn choose(&mut self, scores: Tensor<2>) -> Result<Vec<u32>, GenerateError> {
+    async fn choose(&mut self, scores: Tensor<2>) -> Result<Vec<Chosen>, GenerateError> {
         let options = &self.options.sampling;
-        if options.is_plain_argmax() {
+        if options.is_plain_argmax() && !self.wants_log_probs && self.banned.is_empty() {
             let data = scores.argmax(1).into_data_async().await.map_err(GenerateError::Device)?;
-            return Ok(data.iter::<i64>().map(|id| id as u32).collect());
+            return Ok(data.iter::<i64>().map(|id| (id as u32, None)).collect());
         }
         let [_, vocab] = scores.dims();
         let mut data = scores.into_data_async().await.map_err(GenerateError::Device)?;
@@ -225,13 +250,36 @@ impl<'model> Session<'model> {
             .rows
             .iter_mut()
             .zip(logits.chunks_exact_mut(vocab))
-            .map(|(row, logits)| row.sampler.choose(logits, options))
+            .map(|(row, logits)| {
+                let total = self.wants_log_probs.then(|| log_sum_exp(logits, options.temperature));
+                let plain: Option<Vec<f32>> = total.map(|_| logits.to_vec());
+                for id in &self.banned {
+                    logits[*id as usize] = f32::NEG_INFINITY;
+                }
+                let id = row.sampler.choose(logits, options);
+                let log_prob = total.zip(plain).map(|(total, plain)| {
+                    (f64::from(plain[id as usize]) / scale(options.temperature) - total) as f32
+                });
+                (id, log_prob)
+            })
             .collect())
     }
 }
 
+/// Greedy choice has no temperature of its own; its probabilities are those at 1.
+fn scale(temperature: f64) -> f64 {
+    if temperature > 0.0 { temperature } else { 1.0 }
+}
+
+fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let scale = scale(temperature);
+    let sum: f64 = logits.iter().map(|logit| ((f64::from(*logit) - largest) / scale).exp()).sum();
+    largest / scale + sum.ln()
+}
+
 impl Row {
-    fn take(&mut self, id: u32, rules: &StopRules) -> Result<Step, GenerateError> {
+    fn take(&mut self, (id, log_prob): Chosen, rules: &StopRules) -> Result<Step, GenerateError> {
         self.last = id;
         self.produced += 1;
         let mut stop = None;
@@ -260,6 +308,6 @@ impl Row {
                 text.push_str(&self.stop_strings.finish());
             }
         }
-        Ok(Step { row: self.number, id, text, stop })
+        Ok(Step { row: self.number, id, text, stop, log_prob })
     }
 }

@@ -11,9 +11,10 @@
 mod decode;
 mod error;
 mod patches;
+pub mod perturb;
 mod resize;
 
 pub use decode::{DecodeLimits, decode, decoded_size};
 pub use error::ImageError;
-pub use patches::{Grid, ImageSettings, Patches, cut_patches, preprocess};
+pub use patches::{Grid, ImageSettings, Patches, cut_patches, fit, preprocess};
 pub use resize::{resize_bicubic, smart_resize};

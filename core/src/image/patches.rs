@@ -206,10 +206,21 @@ fn corners(grid: Grid, merge_size: usize) -> impl Iterator<Item = (usize, usize)
 /// # Errors
 /// Those of [`smart_resize`] and [`cut_patches`].
 pub fn preprocess(image: &RgbImage, settings: &ImageSettings) -> Result<Patches, ImageError> {
+    cut_patches(&fit(image, settings)?, settings)
+}
+
+/// An upright image at the size at which the model sees it: [`smart_resize`], [`resize_bicubic`].
+///
+/// # Shapes
+/// `[any height, any width, 3]` -> `[grid.h * patch_size, grid.w * patch_size, 3]`.
+///
+/// # Errors
+/// Those of [`smart_resize`], and sizes out of reason.
+pub fn fit(image: &RgbImage, settings: &ImageSettings) -> Result<RgbImage, ImageError> {
     let factor = settings.factor()?;
     let (height, width) =
         smart_resize(image.height(), image.width(), factor, settings.min_pixels, settings.max_pixels)?;
-    cut_patches(&resize_bicubic(image, width, height), settings)
+    Ok(resize_bicubic(image, width, height))
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ pub mod tags;
 mod transcript;
 
 pub use stream::{ReasoningEvent, ReasoningStream};
-pub use transcript::{Transcript, matches_format};
+pub use transcript::{Transcript, matches_format, without_space_beside_marks};

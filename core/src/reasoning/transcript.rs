@@ -48,7 +48,10 @@ pub fn matches_format(text: &str) -> bool {
         .is_some_and(|inside| inside.contains(&format!("{THINK_CLOSE}{ANSWER_OPEN}")))
 }
 
-fn without_space_beside_marks(text: &str) -> String {
+/// The text with white space beside `<`, `>` and `/` deleted, which Fine-R1's rewards do before they read:
+/// also inside an answer, so that `a / b` becomes `a/b`.
+#[must_use]
+pub fn without_space_beside_marks(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut space_start = None;
     let mut is_beside_mark = false;

@@ -36,6 +36,18 @@ pub enum Command {
     Estimate(EstimateArgs),
     /// Supervised fine-tuning.
     Sft(SftArgs),
+    /// Make triplets (anchor, positive, negative) from labelled pictures.
+    Triplets(TripletsArgs),
+    /// Reinforcement learning: answers against their group, near a reference.
+    Grpo(RlArgs),
+    /// Reinforcement learning: GRPO with dynamic sampling and a higher clip, without reference.
+    Dapo(RlArgs),
+    /// Reinforcement learning: DAPO, and away from the masked picture.
+    Papo(RlArgs),
+    /// Reinforcement learning: answers to noisy pictures as well.
+    NoisyRollout(RlArgs),
+    /// Reinforcement learning on triplets: DAPO with positive pictures, and away from negative ones.
+    Tapo(RlArgs),
     /// Measure a checkpoint on labelled photos.
     Evaluate(EvaluateArgs),
 }
@@ -278,6 +290,58 @@ pub struct SftArgs {
     /// With --check-data: one JSON object on stdout.
     #[arg(long, requires = "check_data")]
     pub json: bool,
+    /// Where the model trains.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+}
+
+/// `triplets`
+#[derive(Debug, Args)]
+pub struct TripletsArgs {
+    /// Labelled pictures, one JSON object a line; repeatable.
+    #[arg(long, value_name = "FILE.jsonl", required = true)]
+    pub data: Vec<PathBuf>,
+    /// Folder that images' paths are relative to; each file's own where absent.
+    #[arg(long, value_name = "DIR")]
+    pub image_root: Option<PathBuf>,
+    /// Folder to write, which must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Pictures of every class; 0 takes all.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub shots: usize,
+    /// Draws pictures.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// How the nearest other class is found: `features` of the vision tower, `names`, or a JSON table.
+    #[arg(long, value_name = "features|names|FILE.json", default_value = "features")]
+    pub nearest: String,
+    /// Resize positives and negatives to the anchor's size, which the released TAPO code needs and ours does not.
+    #[arg(long)]
+    pub same_size: bool,
+    /// Folder of the checkpoint whose vision tower looks; the embedded nano model where absent.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Where the model runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `grpo`, `dapo`, `papo`, `noisy-rollout`, `tapo`
+#[derive(Debug, Args)]
+pub struct RlArgs {
+    /// The run, as TOML; the verb gives the defaults.
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: PathBuf,
+    /// Changes an entry of the recipe, such as rollout.temperature=0.9.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Go on from the run's last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
     /// Where the model trains.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,

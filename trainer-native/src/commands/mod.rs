@@ -8,12 +8,15 @@ mod init;
 mod inspect;
 mod manifest;
 mod recognize;
+mod rl;
 mod score;
 mod sft;
+mod triplets;
 
 pub use recognize::read_photo;
 
 use crate::cli::Command;
+use crate::rl::Objective;
 use anyhow::Result;
 
 /// Does what was asked.
@@ -31,6 +34,12 @@ pub fn run(command: Command) -> Result<()> {
         Command::Cot(arguments) => cot::run(&arguments),
         Command::Estimate(arguments) => estimate::run(&arguments),
         Command::Sft(arguments) => sft::run(&arguments),
+        Command::Triplets(arguments) => triplets::run(&arguments),
+        Command::Grpo(arguments) => rl::run(Objective::Grpo, &arguments),
+        Command::Dapo(arguments) => rl::run(Objective::Dapo, &arguments),
+        Command::Papo(arguments) => rl::run(Objective::Papo, &arguments),
+        Command::NoisyRollout(arguments) => rl::run(Objective::NoisyRollout, &arguments),
+        Command::Tapo(arguments) => rl::run(Objective::Tapo, &arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
     }
 }

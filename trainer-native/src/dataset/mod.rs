@@ -13,6 +13,7 @@ mod parquet;
 mod problem;
 mod rows;
 mod source;
+mod triplet;
 
 pub use augment::augment;
 pub use cell::Cell;
@@ -23,3 +24,4 @@ pub use mixture::{MixStrategy, SetSize, select};
 pub use order::{epoch_order, grouped_order};
 pub use problem::{RowError, RowProblem};
 pub use source::{DataSet, read_dataset};
+pub use triplet::{Classes, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets};

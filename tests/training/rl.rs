@@ -1,0 +1,218 @@
+//! Reinforcement learning with the program: every objective learns, pictures are used as configured, and how a
+//! run is spread over threads and micro-batches, stopped and gone on with makes no difference.
+
+use crate::colours::Colours;
+use crate::run::weights;
+use fine_r1_tests::Largest;
+use std::time::{Duration, Instant};
+
+/// What another order of sums may do to a weight after a step whose optimizer does not magnify it.
+const OTHER_ORDER: f32 = 1e-5;
+/// Answers are drawn and learnt from by the same core; what is left is the order of sums, with and without a cache.
+const MISMATCH: f64 = 1e-3;
+
+#[track_caller]
+fn assert_learns(verb: &str, settings: &[&str]) {
+    let colours = Colours::new();
+    colours.train(verb, "run", &[&["max_steps=25"], settings].concat());
+    let rewards = colours.column("run", "/reward/overall");
+    let mean = |rewards: &[f64]| rewards.iter().sum::<f64>() / rewards.len() as f64;
+    let last = mean(&rewards[rewards.len() - 3..]);
+    assert!(rewards[0] < 0.3 && last > 0.9, "{verb} {settings:?}: {rewards:.2?}");
+    let mismatch = colours.column("run", "/mismatch_max");
+    assert!(mismatch.iter().all(|apart| *apart < MISMATCH), "{verb} {settings:?}: {mismatch:?}");
+}
+
+#[test]
+fn every_objective_learns() {
+    for verb in ["grpo", "dapo", "papo", "noisy-rollout", "tapo"] {
+        assert_learns(verb, &[]);
+    }
+}
+
+#[test]
+fn the_corrected_presets_learn() {
+    for verb in ["papo", "tapo"] {
+        assert_learns(verb, &["parity.preset=corrected", "parity.accuracy=substring"]);
+    }
+}
+
+#[test]
+fn every_estimator_learns() {
+    for estimator in ["dr_grpo", "rloo", "reinforce_plus_plus", "remax"] {
+        assert_learns("grpo", &[&format!("advantage={estimator}"), "views.anchor.answers=10"]);
+    }
+}
+
+/// This estimator wants one right answer in a group and is content with it.
+#[test]
+fn one_right_answer_of_a_group_is_learnt() {
+    let colours = Colours::new();
+    colours.train("grpo", "run", &["max_steps=25", "advantage=pass_k", "views.anchor.answers=10"]);
+    let rewards = colours.column("run", "/reward/overall");
+    let last = rewards[20..].iter().sum::<f64>() / 5.0;
+    assert!(rewards[0] < 0.3 && last > 0.5, "{rewards:.2?}");
+}
+
+#[test]
+fn every_surrogate_learns() {
+    for surrogate in ["gspo", "gspo_token", "cispo", "sapo"] {
+        // Three updates a step, so that ratios differ from 1.
+        let surrogate = format!("policy.surrogate={surrogate}");
+        assert_learns("grpo", &[&surrogate, "update.prompts_per_update=2", "update.learning_rate=2e-3"]);
+    }
+}
+
+#[test]
+fn a_reference_can_be_charged_in_the_reward() {
+    assert_learns("grpo", &["kl.place=reward", "kl.target=0.1", "kl.estimator=k1", "views.anchor.answers=10"]);
+    let colours = Colours::new();
+    let settings = ["kl.place=reward", "kl.target=0.1", "kl.horizon=300", "max_steps=6"];
+    colours.train("grpo", "run", &settings);
+    let coefficients = colours.column("run", "/kl_coefficient");
+    assert!(coefficients[0] == 0.01 && coefficients[5] != 0.01, "it steers: {coefficients:?}");
+}
+
+/// Answers that are the same for all pictures need no picture: nothing but the contrast makes them depend on it.
+#[test]
+fn a_contrast_grows_where_it_is_asked_for() {
+    let colours = Colours::new();
+    colours.write_rows("same.jsonl", "a", "a", |_| ());
+    let rows = colours.rows("same.jsonl");
+    let contrast = |verb: &str, run: &str, settings: &[&str]| {
+        // All black, so that every step is held against the same picture.
+        let fixed = ["max_steps=24", "filter.enabled=false", "mask.probability=1.0", &rows];
+        colours.train(verb, run, &[fixed.as_slice(), settings].concat());
+        let contrast = colours.column(run, "/loss/contrast");
+        (contrast[0], contrast[21..].iter().sum::<f64>() / 3.0)
+    };
+    for (verb, picture) in [("papo", "mask"), ("tapo", "negative")] {
+        let measured = format!("contrasts.{picture}.measured=true");
+        let weight = |weight: f64| format!("contrasts.{picture}.coefficient={weight:?}");
+        let (first, last) = contrast(verb, verb, &[&weight(0.1), &measured]);
+        let name = format!("grpo-{picture}");
+        let (plain_first, plain_last) = contrast("grpo", &name, &[&weight(0.0), &measured]);
+        assert!(last > 2.0 * first, "{verb}: from {first:.3} to {last:.3}");
+        assert!(plain_last < 1.5 * plain_first, "grpo: from {plain_first:.3} to {plain_last:.3}");
+    }
+}
+
+/// Only pictures that answers are drawn from, learnt from or held against can change what is learnt.
+#[test]
+fn answers_are_learnt_from_the_picture_that_is_configured() {
+    let colours = Colours::new();
+    // The anchor becomes the picture of the other colour.
+    colours.write_rows("swapped.jsonl", "a", "s", |row| row["images"] = row["image_aug"].clone());
+    colours.write_rows("moved.jsonl", "a", "s", |row| row["image_noisy"] = row["image_aug"].clone());
+    let learn = |run: &str, file: &str, condition: &str| {
+        let condition = format!("views.positive.conditioned_on={condition}");
+        let rows = colours.rows(file);
+        let settings =
+            ["max_steps=1", "filter.enabled=false", "views.anchor.answers=0", "contrasts.negative.coefficient=0.0"];
+        colours.train("tapo", run, &[settings.as_slice(), &[&condition, &rows]].concat());
+        colours.bytes(run, "model.safetensors")
+    };
+    let own = learn("own", "rows.jsonl", "own");
+    assert!(own == learn("own-swapped", "swapped.jsonl", "own"), "the anchor plays no part");
+    assert!(own != learn("own-moved", "moved.jsonl", "own"), "the positive picture does");
+    let anchor = learn("anchor", "rows.jsonl", "anchor");
+    assert!(anchor != own && anchor != learn("anchor-swapped", "swapped.jsonl", "anchor"), "the anchor does");
+}
+
+#[test]
+fn micro_batches_and_workers_do_not_change_what_is_learnt() {
+    let colours = Colours::new();
+    // An optimizer that divides by about one does not magnify what the order of sums leaves.
+    let learn = |run: &str, settings: &[&str]| {
+        let fixed = ["max_steps=2", "filter.enabled=false", "update.adam_epsilon=1.0", "update.learning_rate=0.1"];
+        colours.train("tapo", run, &[fixed.as_slice(), settings].concat());
+        colours.bytes(run, "model.safetensors")
+    };
+    let whole = learn("whole", &["update.micro_batch_size=60"]);
+    let other = learn("parts", &["update.micro_batch_size=7"]);
+    let two = learn("two", &["update.micro_batch_size=7", "workers=2"]);
+    assert!(two == learn("again", &["update.micro_batch_size=7", "workers=2"]), "the same run has the same bits");
+    let mut largest = Largest::new("weights by other micro-batches", OTHER_ORDER);
+    for parts in [&other, &two] {
+        for ((name, whole), (_, parts)) in weights(&whole).iter().zip(weights(parts)) {
+            largest.compare(name, &parts, whole);
+        }
+    }
+    largest.check();
+    let released = learn("released", &["update.micro_batch_size=7", "parity.preset=released"]);
+    assert!(released != two, "the mean of micro-batches' means is another one");
+}
+
+#[test]
+fn a_run_that_was_resumed_is_the_run_that_was_not() {
+    // Four of six questions a step: the run is stopped in the middle of an epoch.
+    let settings = ["max_steps=6", "save_steps=3", "rollout.prompts_per_step=4", "rollout.prompts_per_try=4"];
+    for (verb, more) in [("tapo", "workers=2"), ("grpo", "kl.target=0.1"), ("noisy-rollout", "noise.middle_step=3")] {
+        let colours = Colours::new();
+        let settings = [settings.as_slice(), &[more]].concat();
+        colours.train(verb, "whole", &settings);
+        colours.copy_state("whole", "resumed", 3);
+        colours.resume(verb, "resumed", &settings);
+        for file in ["model.safetensors", "checkpoint-6/optimizer.safetensors", "checkpoint-6/trainer_state.json"] {
+            let is_same = colours.bytes("whole", file) == colours.bytes("resumed", file);
+            assert!(is_same, "{verb}: {file} differs");
+        }
+        assert_eq!(colours.column("resumed", "/step"), [4.0, 5.0, 6.0], "{verb}");
+        let rewards = |run: &str| colours.column(run, "/reward/overall");
+        assert_eq!(rewards("whole")[3..], rewards("resumed")[..], "{verb}");
+    }
+}
+
+/// A run that is killed loses the steps since its last state, and makes them again.
+#[test]
+fn a_run_that_was_killed_can_be_gone_on_with() {
+    /// So long may the first steps take on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    let colours = Colours::new();
+    let settings = ["save_steps=2", "filter.enabled=false"];
+    let mut program =
+        colours.start("dapo", "run", &[settings.as_slice(), &["max_steps=100000", "save_total_limit=2"]].concat());
+    let begun = Instant::now();
+    while colours.log("run").len() < 5 {
+        assert!(begun.elapsed() < PATIENCE, "no steps were made");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    program.kill().expect("it runs");
+    program.wait().expect("it ends");
+    let made = colours.log("run").len() + 3;
+    colours.resume("dapo", "run", &[settings.as_slice(), &[&format!("max_steps={made}")]].concat());
+    let steps: Vec<f64> = (1..=made).map(|step| step as f64).collect();
+    assert_eq!(colours.column("run", "/step"), steps, "every step once");
+}
+
+#[test]
+fn a_user_judges_with_a_program_of_their_own() {
+    let colours = Colours::new();
+    // Wants an `e`, and to be told of all columns.
+    let judge = r#"while read -r line; do id=${line#*\"id\":}; id=${id%%,*}; said=${line#*\"response\":\"}; said=${said%%\",*}
+        case $line in *image_noisy*) ;; *) exit 1;; esac
+        case $said in *e*) score=1;; *) score=0;; esac; echo "{\"id\":$id,\"overall\":$score,\"seen\":1}"; done"#;
+    let command = format!("reward.command.argv=[\"sh\", \"-c\", '''{judge}''']");
+    colours.train("grpo", "run", &["max_steps=20", "reward.accuracy=0.0", &command]);
+    let scores = colours.column("run", "/reward/command");
+    assert!(scores[0] < 0.6 && scores[19] > 0.9, "{scores:.2?}");
+    assert_eq!(colours.column("run", "/reward/command~1seen"), [1.0; 20]);
+
+    let broken = colours.attempt("grpo", "broken", &["max_steps=2", "reward.command.argv=[\"sh\", \"-c\", \"exit 3\"]"]);
+    assert_eq!(broken.code, Some(2), "{}", broken.stderr);
+    assert!(broken.stderr.contains("the reward command") && broken.stderr.contains("hint: "), "{}", broken.stderr);
+}
+
+#[test]
+fn a_run_that_learns_nothing_ends_and_says_why() {
+    let colours = Colours::new();
+    colours.write_rows("hopeless.jsonl", "no such answer", "no such answer", |_| ());
+    let run = colours.attempt("dapo", "run", &["max_steps=50", &colours.rows("hopeless.jsonl")]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("learnt nothing") && run.stderr.contains("0 of 18 groups"), "{}", run.stderr);
+    assert_eq!(colours.column("run", "/tries"), [3.0; 5]);
+
+    let solved = colours.train("dapo", "solved", &["max_steps=200"]);
+    assert!(solved.contains("nothing is left to learn"), "{solved}");
+}

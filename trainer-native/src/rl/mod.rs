@@ -1,0 +1,38 @@
+//! Reinforcement learning from rewards that can be checked: stage 2.
+//!
+//! A step draws answers (`rollout`) to every picture that a question is shown with (`views`), has them
+//! judged (`reward`), keeps the questions that teach something (`filter`), weighs every answer against its
+//! group (`advantage`) and moves the weights along the gradient of an objective (`objective`), which sees
+//! log-probabilities (`log_prob`) and never text. `train` is the loop.
+
+mod advantage;
+mod alarm;
+mod average;
+mod contrast;
+mod entropy;
+mod filter;
+mod gather;
+mod kl;
+mod learn;
+mod log;
+mod log_prob;
+mod objective;
+mod parity;
+mod question;
+mod recipe;
+mod report;
+mod reward;
+mod rollout;
+mod schedule;
+mod seed;
+mod state;
+mod surrogate;
+mod tokens;
+mod train;
+mod views;
+mod workers;
+
+pub use objective::Objective;
+pub use recipe::RlRecipe;
+pub use reward::name_likeness;
+pub use train::train;

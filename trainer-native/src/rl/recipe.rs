@@ -1,0 +1,458 @@
+//! One TOML file is one reproducible run. All objectives share one form; the verb gives the defaults.
+//!
+//! Keys of EasyR1 are kept where they say what they mean:
+//! <https://github.com/hiyouga/EasyR1/blob/b44b311/examples/config.yaml>.
+
+use super::advantage::Estimator;
+use super::entropy::EntropySettings;
+use super::filter::FilterSettings;
+use super::kl::{KlPlace, KlSettings};
+use super::objective::{LossSettings, Objective};
+use super::parity::{Parity, Preset};
+use super::question::DataSettings;
+use super::reward::RewardSettings;
+use super::schedule::NoiseSettings;
+use super::surrogate::PolicySettings;
+use super::views::{ContrastView, MaskSettings, Picture, RolloutView};
+use crate::checkpoint::read_text;
+use crate::optimizer::MatrixRule;
+use crate::sft::Schedule;
+use anyhow::{Context, Result, anyhow, bail};
+use fine_r1_core::image::perturb::NOISE_STEPS;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A run of reinforcement learning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RlRecipe {
+    /// Folder of the checkpoint to start from, which is also the reference.
+    pub model_name_or_path: PathBuf,
+    /// Folder of the run.
+    pub output_dir: PathBuf,
+    /// Makes the run repeatable.
+    pub seed: u64,
+    /// How often the data is gone through; what dynamic sampling leaves out comes on top.
+    pub total_epochs: f64,
+    /// Steps of the run; 0 leaves it to the epochs.
+    pub max_steps: usize,
+    /// Steps between checkpoints.
+    pub save_steps: usize,
+    /// Checkpoints that are kept.
+    pub save_total_limit: usize,
+    /// Steps between reports with sample answers; 0 writes none.
+    pub report_steps: usize,
+    /// Micro-batches and rollouts that are computed at the same time, each on a thread of its own.
+    pub workers: usize,
+    /// Leave the vision tower as it is.
+    pub freeze_vision_tower: bool,
+    /// Leave the merger as it is.
+    pub freeze_multi_modal_projector: bool,
+    /// Leave the language model as it is.
+    pub freeze_language_model: bool,
+    /// Smallest area of an image; 0 takes the checkpoint's.
+    pub image_min_pixels: u64,
+    /// Largest area of an image; 0 takes the checkpoint's.
+    pub image_max_pixels: u64,
+    /// Where the expectation of an answer comes from.
+    pub advantage: Estimator,
+    /// Rows.
+    pub data: DataSettings,
+    /// How answers are drawn.
+    pub rollout: RolloutSettings,
+    /// How weights are moved.
+    pub update: UpdateSettings,
+    /// Pictures that answers are drawn from.
+    pub views: BTreeMap<Picture, RolloutView>,
+    /// Pictures that answers are held against.
+    pub contrasts: BTreeMap<Picture, ContrastView>,
+    /// The mask.
+    pub mask: MaskSettings,
+    /// The noise.
+    pub noise: NoiseSettings,
+    /// What an answer is worth.
+    pub reward: RewardSettings,
+    /// Which questions are left out.
+    pub filter: FilterSettings,
+    /// The surrogate.
+    pub policy: PolicySettings,
+    /// The distance to the reference.
+    pub kl: KlSettings,
+    /// The entropies.
+    pub entropy: EntropySettings,
+    /// Released, corrected, or in between.
+    pub parity: Parity,
+}
+
+impl Default for RlRecipe {
+    fn default() -> Self {
+        Self {
+            model_name_or_path: PathBuf::new(),
+            output_dir: PathBuf::new(),
+            seed: 1,
+            total_epochs: 10.0,
+            max_steps: 0,
+            save_steps: 5,
+            save_total_limit: 3,
+            report_steps: 0,
+            workers: 1,
+            freeze_vision_tower: false,
+            freeze_multi_modal_projector: false,
+            freeze_language_model: false,
+            image_min_pixels: 0,
+            image_max_pixels: 0,
+            advantage: Estimator::Grpo,
+            data: DataSettings::default(),
+            rollout: RolloutSettings::default(),
+            update: UpdateSettings::default(),
+            views: BTreeMap::new(),
+            contrasts: BTreeMap::new(),
+            mask: MaskSettings::default(),
+            noise: NoiseSettings::default(),
+            reward: RewardSettings::default(),
+            filter: FilterSettings::default(),
+            policy: PolicySettings::default(),
+            kl: KlSettings::default(),
+            entropy: EntropySettings::default(),
+            parity: Parity::default(),
+        }
+    }
+}
+
+/// The `[rollout]` table of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RolloutSettings {
+    /// Questions of a step.
+    pub prompts_per_step: usize,
+    /// Questions that are drawn at a time until a step has enough; 0 takes as many as a step has.
+    pub prompts_per_try: usize,
+    /// Divides the scores, in drawing and in learning.
+    pub temperature: f64,
+    /// Draw from the likeliest tokens whose probabilities reach this sum. Below 1 answers are drawn from another
+    /// distribution than the one they are learnt under.
+    pub top_p: f64,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Answers that are decoded together.
+    pub decode_batch: usize,
+}
+
+impl Default for RolloutSettings {
+    fn default() -> Self {
+        Self {
+            prompts_per_step: 384,
+            prompts_per_try: 128,
+            temperature: 1.0,
+            top_p: 0.99,
+            max_new_tokens: 2048,
+            decode_batch: 64,
+        }
+    }
+}
+
+/// The `[update]` table of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateSettings {
+    /// Questions of an update; 0 takes all of a step.
+    pub prompts_per_update: usize,
+    /// How often a step's answers are gone through.
+    pub passes: usize,
+    /// Answers of a micro-batch.
+    pub micro_batch_size: usize,
+    /// What moves the matrices: `adamw` or `muon`.
+    pub optim: MatrixRule,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// After the warm-up.
+    pub lr_scheduler_type: Schedule,
+    /// Steps in which the learning rate rises from zero.
+    pub warmup_steps: usize,
+    /// Share of a matrix that an update at learning rate 1 takes away.
+    pub weight_decay: f32,
+    /// Decay of AdamW's first moment.
+    pub adam_beta1: f32,
+    /// Decay of AdamW's second moment.
+    pub adam_beta2: f32,
+    /// Keeps AdamW's division finite.
+    pub adam_epsilon: f32,
+    /// Longest joint gradient; 0 does not clip.
+    pub max_grad_norm: f64,
+}
+
+impl Default for UpdateSettings {
+    fn default() -> Self {
+        Self {
+            prompts_per_update: 128,
+            passes: 1,
+            micro_batch_size: 4,
+            optim: MatrixRule::Adamw,
+            learning_rate: 1e-6,
+            lr_scheduler_type: Schedule::Constant,
+            warmup_steps: 0,
+            weight_decay: 1e-2,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+        }
+    }
+}
+
+impl RlRecipe {
+    /// Reads a recipe for an objective; `overrides` are `table.key=value` in TOML's spelling and win.
+    ///
+    /// # Errors
+    /// The file is no TOML, has an unknown key, or lacks what every run needs.
+    pub fn read(objective: Objective, path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = read_text(path)?;
+        let mut given: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let place = error.to_string();
+            anyhow!("{} is no TOML\n{}\nhint: correct the line", path.display(), place.trim_end())
+        })?;
+        for entry in overrides {
+            set(&mut given, entry)?;
+        }
+        let recipe = Self::resolve(objective, given).map_err(|error| {
+            let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
+            anyhow!(
+                "{} is no recipe for {}: {reason}\nhint: correct the entry, in the file or in --set",
+                path.display(),
+                objective.name()
+            )
+        })?;
+        recipe.check().with_context(|| path.display().to_string())?;
+        Ok(recipe)
+    }
+
+    /// Lays what was given over the objective's defaults, and that over a preset where one is named.
+    fn resolve(objective: Objective, mut given: toml::Table) -> Result<Self> {
+        let mut defaults = toml::Table::try_from(objective.defaults())?;
+        if let Some(toml::Value::Table(parity)) = given.get_mut("parity")
+            && let Some(preset) = parity.remove("preset")
+        {
+            let preset: Preset = preset.try_into()?;
+            defaults.insert("parity".into(), toml::Value::try_from(preset.apply(objective.defaults().parity))?);
+        }
+        merge(&mut defaults, given);
+        Ok(defaults.try_into()?)
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_count = |count: usize| (count > 0, "at least 1");
+        let is_above_zero = |number: f64| (number > 0.0 && number.is_finite(), "a number above 0");
+        let is_named = |path: &Path| !path.as_os_str().is_empty();
+        let is_share = |share: f64| ((0.0..1.0).contains(&share), "at least 0 and below 1");
+        let answers = self.answers_per_prompt();
+        let checks = [
+            ("model_name_or_path", (is_named(&self.model_name_or_path), "the folder of a checkpoint")),
+            ("output_dir", (is_named(&self.output_dir), "the folder of the run")),
+            ("data.train_files", (!self.data.train_files.is_empty(), "a list of files with rows")),
+            ("total_epochs", is_above_zero(self.total_epochs)),
+            ("save_steps", is_count(self.save_steps)),
+            ("workers", is_count(self.workers)),
+            ("rollout.prompts_per_step", is_count(self.rollout.prompts_per_step)),
+            ("rollout.temperature", is_above_zero(self.rollout.temperature)),
+            ("rollout.top_p", (self.rollout.top_p > 0.0 && self.rollout.top_p <= 1.0, "above 0 and at most 1")),
+            ("rollout.max_new_tokens", is_count(self.rollout.max_new_tokens)),
+            ("rollout.decode_batch", is_count(self.rollout.decode_batch)),
+            ("update.passes", is_count(self.update.passes)),
+            ("update.micro_batch_size", is_count(self.update.micro_batch_size)),
+            ("update.learning_rate", is_above_zero(self.update.learning_rate)),
+            ("update.weight_decay", (self.update.weight_decay >= 0.0, "a number of at least 0")),
+            ("update.adam_beta1", is_share(self.update.adam_beta1.into())),
+            ("update.adam_beta2", is_share(self.update.adam_beta2.into())),
+            ("update.adam_epsilon", is_above_zero(self.update.adam_epsilon.into())),
+            ("update.max_grad_norm", (self.update.max_grad_norm >= 0.0, "a number of at least 0")),
+            ("views", (answers > 0, "a table with a view that has answers")),
+            (
+                "views",
+                (answers > 1 || !self.advantage.compares(), "a table with at least 2 answers, as they are compared"),
+            ),
+            (
+                "freeze_language_model",
+                (
+                    !(self.freeze_vision_tower && self.freeze_multi_modal_projector && self.freeze_language_model),
+                    "false where everything else is frozen",
+                ),
+            ),
+            ("mask.cell", is_count(self.mask.cell as usize)),
+            ("mask.probability", ((0.0..=1.0).contains(&self.mask.probability), "from 0 to 1")),
+            ("noise.step", (self.noise.step < NOISE_STEPS, "below 1000")),
+            ("policy.clip_low", is_share(self.policy.clip_low)),
+            ("policy.clip_high", (self.policy.clip_high >= 0.0, "a number of at least 0")),
+            ("policy.clip_dual", (self.policy.clip_dual > 1.0, "a number above 1")),
+            ("filter.max_tries", is_count(self.filter.max_tries)),
+            ("reward.command.timeout_secs", is_above_zero(self.reward.command.timeout_secs)),
+        ];
+        for (key, (is_right, expected)) in checks {
+            if !is_right {
+                bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers to a question, over all views.
+    #[must_use]
+    pub fn answers_per_prompt(&self) -> usize {
+        self.views.values().map(|view| view.answers).sum()
+    }
+
+    /// The views that have answers.
+    pub fn active_views(&self) -> impl Iterator<Item = (Picture, RolloutView)> {
+        self.views.iter().filter(|(_, view)| view.answers > 0).map(|(picture, view)| (*picture, *view))
+    }
+
+    /// The contrasts that weigh anything, or are measured all the same.
+    pub fn active_contrasts(&self) -> impl Iterator<Item = (Picture, ContrastView)> {
+        let weighs = |view: &ContrastView| view.coefficient != 0.0 || view.measured;
+        self.contrasts.iter().filter(move |(_, view)| weighs(view)).map(|(picture, view)| (*picture, *view))
+    }
+
+    /// Questions of an update.
+    #[must_use]
+    pub fn prompts_per_update(&self) -> usize {
+        match self.update.prompts_per_update {
+            0 => self.rollout.prompts_per_step,
+            count => count.min(self.rollout.prompts_per_step),
+        }
+    }
+
+    /// Questions that are drawn at a time.
+    #[must_use]
+    pub fn prompts_per_try(&self) -> usize {
+        match self.rollout.prompts_per_try {
+            0 => self.rollout.prompts_per_step,
+            count => count.min(self.rollout.prompts_per_step),
+        }
+    }
+
+    /// Updates of a step that is full.
+    #[must_use]
+    pub fn updates_per_step(&self) -> usize {
+        self.rollout.prompts_per_step.div_ceil(self.prompts_per_update()) * self.update.passes
+    }
+
+    /// Whether a reference model is needed.
+    #[must_use]
+    pub fn needs_reference(&self) -> bool {
+        self.kl.coefficient != 0.0
+    }
+
+    /// The terms of the loss, with the coefficient of the distance as it is now.
+    #[must_use]
+    pub fn loss(&self, kl_coefficient: f64) -> LossSettings<'_> {
+        LossSettings {
+            policy: &self.policy,
+            kl_coefficient: if self.kl.place == KlPlace::Loss { kl_coefficient } else { 0.0 },
+            kl_estimator: self.kl.estimator,
+            entropy: &self.entropy,
+            parity: &self.parity,
+        }
+    }
+}
+
+/// Puts `table.key=value` into a table; a bare word stands for itself.
+fn set(table: &mut toml::Table, entry: &str) -> Result<()> {
+    let Some((key, text)) = entry.split_once('=') else {
+        bail!("--set {entry}: expected key=value\nhint: for example --set rollout.temperature=0.9");
+    };
+    let parsed = format!("value = {text}").parse::<toml::Table>().ok();
+    let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| text.into());
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut place = table;
+    for part in parts {
+        let inner = place.entry(part).or_insert_with(|| toml::Table::new().into());
+        let Some(inner) = inner.as_table_mut() else {
+            bail!("--set {entry}: `{part}` is no table\nhint: leave out what follows it");
+        };
+        place = inner;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// Lays one table over another; tables inside are laid over each other, everything else is replaced.
+fn merge(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rl::average::Average;
+    use crate::rl::contrast::{ContrastClamp, ContrastRatio};
+    use crate::rl::entropy::EntropyKind;
+    use crate::rl::reward::AccuracyMode;
+
+    fn resolve(objective: Objective, text: &str) -> Result<RlRecipe> {
+        RlRecipe::resolve(objective, text.parse()?)
+    }
+
+    #[test]
+    fn what_is_given_wins_over_the_objective() {
+        let recipe =
+            resolve(Objective::Tapo, "[views.positive]\nanswers = 3\n[policy]\nclip_high = 0.4").expect("one");
+        assert_eq!(recipe.answers_per_prompt(), 8);
+        assert_eq!((recipe.policy.clip_low, recipe.policy.clip_high), (0.2, 0.4));
+        assert_eq!(recipe.active_contrasts().count(), 1);
+        let inter_only = resolve(Objective::Tapo, "[views.positive]\nanswers = 0").expect("one");
+        assert_eq!(inter_only.active_views().count(), 1);
+        let intra_only = resolve(Objective::Tapo, "[contrasts.negative]\ncoefficient = 0.0").expect("one");
+        assert_eq!(intra_only.active_contrasts().count(), 0);
+    }
+
+    #[test]
+    fn presets_set_all_switches_and_single_switches_win() {
+        let of = |text: &str| resolve(Objective::Tapo, text).expect("a recipe").parity;
+        assert_eq!(of(""), Parity::default());
+        assert_eq!(of("").average, Average::Token);
+        let released = of("[parity]\npreset = \"released\"");
+        assert_eq!(released, Preset::Released.apply(Parity::default()));
+        assert_eq!(released.average, Average::MicroBatchToken);
+        assert_eq!(released.contrast_clamp, ContrastClamp::Released);
+        let mixed = of("[parity]\npreset = \"corrected\"\ncontrast_ratio = \"printed\"");
+        assert_eq!(mixed.contrast_ratio, ContrastRatio::Printed);
+        assert_eq!((mixed.contrast_clamp, mixed.contrast_gradient), (ContrastClamp::Soft, true));
+        assert_eq!(mixed.accuracy, AccuracyMode::SingleLabel);
+        assert!(resolve(Objective::Tapo, "[parity]\npreset = \"printed\"").is_err());
+        let noisy = resolve(Objective::NoisyRollout, "[parity]\npreset = \"released\"").expect("a recipe");
+        assert_eq!(noisy.parity.entropy, EntropyKind::Distribution, "its code takes entropy from logits");
+    }
+
+    #[test]
+    fn every_objective_can_be_written_and_read_back() {
+        for objective in [
+            Objective::Grpo,
+            Objective::Dapo,
+            Objective::Papo,
+            Objective::NoisyRollout,
+            Objective::Tapo,
+        ] {
+            let recipe = objective.defaults();
+            let text = toml::to_string_pretty(&recipe).expect("TOML");
+            assert_eq!(resolve(objective, &text).expect("a recipe"), recipe, "{objective:?}");
+        }
+    }
+
+    #[test]
+    fn entries_of_tables_are_set_by_their_path() {
+        let mut table = toml::Table::new();
+        for entry in ["a.b.c=1", "a.d=word", "e=[\"x\"]", "f=0.5"] {
+            set(&mut table, entry).expect("an entry");
+        }
+        assert_eq!(table.to_string(), "e = [\"x\"]\nf = 0.5\n\n[a]\nd = \"word\"\n\n[a.b]\nc = 1\n");
+        assert!(set(&mut table, "f.g=1").is_err() && set(&mut table, "nothing").is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! Draws answers with the core that trains: the same weights, no copy. A prompt and its pictures are read
+//! once, however many answers they get; answers that are complete leave the batch.
+
+use super::workers::Workers;
+use anyhow::{Result, anyhow};
+use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopReason, StopRules};
+use fine_r1_core::model::{Prompt, VisionLanguageModel};
+use fine_r1_core::recognizer::{Processor, RecognizerError};
+
+/// An answer that was drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// Its tokens, the end token included.
+    pub ids: Vec<u32>,
+    /// Logarithm of each token's probability, as it was drawn.
+    pub log_probs: Vec<f32>,
+    /// Its text.
+    pub text: String,
+    /// Why it ended.
+    pub stop: StopReason,
+}
+
+/// How answers are drawn.
+#[derive(Clone, Copy)]
+pub struct Drawer<'run> {
+    /// Weights, without recording.
+    pub model: &'run VisionLanguageModel,
+    /// Tokenizer and sizes.
+    pub processor: &'run Processor,
+    /// Who draws.
+    pub workers: &'run Workers,
+    /// Divides the scores; 0 takes the likeliest token.
+    pub temperature: f64,
+    /// Share of the probability that is drawn from.
+    pub top_p: f64,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Answers that are decoded together.
+    pub decode_batch: usize,
+}
+
+impl Drawer<'_> {
+    /// Draws `answers` answers to every prompt; `seed` gives the seed of every batch by its number.
+    ///
+    /// # Errors
+    /// A prompt does not fit the context, or the device failed.
+    pub fn draw(
+        &self,
+        prompts: &[&Prompt],
+        answers: usize,
+        seed: impl Fn(u64) -> u64 + Sync,
+    ) -> Result<Vec<Vec<Drawn>>> {
+        let at_once = (self.decode_batch / answers).max(1);
+        let batches: Vec<(u64, &[&Prompt])> = (0..).zip(prompts.chunks(at_once)).collect();
+        let drawn =
+            self.workers.map(batches, |(number, batch)| self.draw_batch(batch, answers, seed(number)))?;
+        Ok(drawn.concat())
+    }
+
+    fn draw_batch(&self, prompts: &[&Prompt], answers: usize, seed: u64) -> Result<Vec<Vec<Drawn>>> {
+        let failed = |error| {
+            let error = RecognizerError::Generate(error);
+            anyhow!("{error}\nhint: {}", error.hint())
+        };
+        let config = self.processor.config();
+        let options = SessionOptions {
+            sampling: SamplingOptions {
+                temperature: self.temperature,
+                top_p: self.top_p,
+                seed,
+                ..SamplingOptions::default()
+            },
+            stop: StopRules {
+                ids: self.processor.stop_ids(),
+                strings: Vec::new(),
+                max_new_tokens: self.max_new_tokens,
+            },
+            answers,
+        };
+        // A token of a picture in an answer would ask for a picture when the answer is scored.
+        let banned = [config.tokens.image];
+        let mut session = Session::begin(self.model, config, self.processor.tokenizer(), prompts, options)
+            .map_err(failed)?
+            .with_log_probs()
+            .with_banned(&banned);
+        let empty =
+            Drawn { ids: Vec::new(), log_probs: Vec::new(), text: String::new(), stop: StopReason::Length };
+        let mut drawn = vec![vec![empty; answers]; prompts.len()];
+        while !session.is_finished() {
+            for step in pollster::block_on(session.step()).map_err(failed)? {
+                let answer = &mut drawn[step.row / answers][step.row % answers];
+                answer.ids.push(step.id);
+                answer.log_probs.extend(step.log_prob);
+                answer.text.push_str(&step.text);
+                answer.stop = step.stop.unwrap_or(answer.stop);
+            }
+        }
+        Ok(drawn)
+    }
+}
