@@ -10,5 +10,6 @@ mod language;
 mod positions;
 mod precision;
 mod prompts;
+mod sentences;
 mod vision;
 mod weights;
