@@ -6,6 +6,7 @@ mod commands;
 mod cot;
 mod dataset;
 mod device;
+mod embedder;
 mod evaluate;
 mod optimizer;
 mod progress;

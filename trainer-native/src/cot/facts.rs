@@ -614,7 +614,7 @@ fn count_word(count: u32) -> &'static str {
 
 /// A fleet of fourteen with every attribute value in it, as the JSON that a user would have.
 #[cfg(test)]
-pub(super) mod fixture {
+pub(crate) mod fixture {
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
