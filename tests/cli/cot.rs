@@ -1,19 +1,18 @@
 //! `cot`: chains of thought from teachers, filtered, with everything that was paid for kept.
 
 use crate::cot_server::{Answer, Asked, ChatServer, rationale, rationale_of};
-use crate::program::{Refusals, Run, start, trainer};
+use crate::program::{Run, trainer};
 use crate::scratch::{Scratch, golden_checkpoint, golden_image};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::{Duration, Instant};
 
 const GERMAN: &str = "Der Vogel hat einen leuchtend gelben Bauch und eine schwarze Haube, die bis zur Brust reicht, \
     während seine Flügel zwei weiße Binden zeigen und sein Schnabel lang und dünn ist. Alle anderen haben einen braunen \
     Rücken, der hier nicht zu sehen ist.";
 
 /// `pictures/<class>/<number>.png`
-fn pictures(classes: &[&str], each: usize) -> Scratch {
+pub fn pictures(classes: &[&str], each: usize) -> Scratch {
     let scratch = Scratch::new();
     for class in classes {
         fs::create_dir_all(scratch.at(&format!("pictures/{class}"))).expect("a folder");
@@ -25,35 +24,35 @@ fn pictures(classes: &[&str], each: usize) -> Scratch {
     scratch
 }
 
-fn ask(scratch: &Scratch, server: &ChatServer, out: &str, flags: &[&str]) -> Vec<String> {
+pub fn ask(scratch: &Scratch, server: &ChatServer, out: &str, flags: &[&str]) -> Vec<String> {
     let (data, out, url) = (scratch.arg("pictures"), scratch.arg(out), server.url());
     let fixed = ["cot", "--teacher", "server", "--server-model", "teacher-7b", "--retry-pause-ms", "20"];
     let paths = ["--data", &data, "--out", &out, "--server-url", &url];
     fixed.iter().chain(&paths).chain(flags).map(|word| (*word).to_owned()).collect()
 }
 
-fn done(run: &Run) {
+pub fn done(run: &Run) {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}\n{}", run.typed, run.stderr);
 }
 
-fn json_file(scratch: &Scratch, name: &str) -> Value {
+pub fn json_file(scratch: &Scratch, name: &str) -> Value {
     serde_json::from_slice(&scratch.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn json_lines(scratch: &Scratch, name: &str) -> Vec<Value> {
+pub fn json_lines(scratch: &Scratch, name: &str) -> Vec<Value> {
     let text = String::from_utf8(scratch.read(name)).expect("UTF-8");
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}")))
         .collect()
 }
 
-fn passes(asked: &Asked) -> Answer {
+pub fn passes(asked: &Asked) -> Answer {
     Answer::Say(rationale(&asked.label()))
 }
 
 #[test]
 fn a_server_writes_what_llama_factory_reads() {
-    let scratch = pictures(&["Scott_Oriole", "Hooded Oriole"], 3);
+    let scratch = pictures(&["Scott_Oriole", "Groove billed Ani"], 3);
     let server = ChatServer::start(passes);
     let flags = ["--shots", "2", "--super-category", "bird", "--image-root", "birds", "--seed", "4"];
     let run = trainer(ask(&scratch, &server, "out", &flags));
@@ -64,7 +63,8 @@ fn a_server_writes_what_llama_factory_reads() {
     assert_eq!(records.len(), 4);
     for record in records {
         let image = record["images"][0].as_str().expect("a path");
-        let label = if image.starts_with("birds/Scott_Oriole/") { "Scott Oriole" } else { "Hooded Oriole" };
+        let label =
+            if image.starts_with("birds/Scott_Oriole/") { "Scott Oriole" } else { "Groove billed Ani" };
         let [user, assistant] = &record["messages"].as_array().expect("a list")[..] else {
             panic!("two messages")
         };
@@ -97,85 +97,6 @@ fn a_server_writes_what_llama_factory_reads() {
         assert!(asked.picture().starts_with("data:image/png;base64,"));
         assert_eq!((asked.authorization.as_deref(), &asked.body["model"]), (None, &json!("teacher-7b")));
         assert_eq!((&asked.body["max_tokens"], &asked.body["temperature"]), (&json!(2048), &json!(1.0)));
-    }
-}
-
-#[test]
-fn failures_pass_and_nothing_is_asked_twice_in_vain() {
-    let scratch = pictures(&["A", "B", "C", "D", "E", "F"], 1);
-    let server = ChatServer::start(|asked| match (asked.label().as_str(), asked.before) {
-        ("A", 0) => Answer::Status(429, "retry-after: 1\r\n"),
-        ("B", 0) => Answer::HangUp,
-        ("C", 0) => Answer::HalfAnswer,
-        ("D", 0 | 1) => Answer::Status(503, ""),
-        ("E", 0) => Answer::Nonsense,
-        _ => passes(asked),
-    });
-    let run = trainer(ask(&scratch, &server, "out", &["--concurrency", "3"]));
-    done(&run);
-    assert_eq!(json_file(&scratch, "out/cot-report.json")["written"], 6);
-    let mut times: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
-    for asked in server.asked() {
-        times.entry(asked.label()).or_default().push(asked.at);
-    }
-    let counts: Vec<usize> = times.values().map(Vec::len).collect();
-    assert_eq!(counts, [2, 2, 2, 3, 2, 1], "{}", run.stderr);
-    assert!(times["A"][1] - times["A"][0] >= Duration::from_secs(1), "the server's wish is granted");
-    assert!(run.stderr.contains("the server answered 429: not now; asked again in 1.0 s"), "{}", run.stderr);
-
-    // A second run finds all answers.
-    let first = scratch.read("out/rationales.json");
-    let run = trainer(ask(&scratch, &server, "out", &[]));
-    done(&run);
-    assert_eq!(server.asked().len(), 12);
-    assert_eq!(scratch.read("out/rationales.json"), first);
-    assert_eq!(json_file(&scratch, "out/cot-report.json")["cost"]["answers_kept"], 6);
-}
-
-/// Kills a run in the middle, several times; what was answered until then is not asked again, and the result is
-/// that of an undisturbed run.
-#[test]
-fn a_killed_run_goes_on_where_it_was() {
-    let scratch = pictures(&["A", "B", "C", "D"], 6);
-    let server = ChatServer::start_slowly(Duration::from_millis(40), passes);
-    let recorded = || -> BTreeSet<String> {
-        let text = fs::read_to_string(scratch.at("out/answers.jsonl")).unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("a line")["image"].to_string())
-            .collect()
-    };
-    let flags = ["--concurrency", "2"];
-    for (kills, goal) in [4, 11, 17].into_iter().enumerate() {
-        let mut child = start(ask(&scratch, &server, "out", &flags));
-        let begun = Instant::now();
-        while recorded().len() < goal {
-            assert!(begun.elapsed() < Duration::from_secs(120), "the run makes progress");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        child.kill().expect("it is still running");
-        child.wait().expect("it ends");
-        let known = recorded().len();
-        assert!((goal..24).contains(&known));
-        let before = server.asked().len();
-        // Open when it was killed: at most two, whose answers nobody heard.
-        assert!(before <= known + 2 * (kills + 1), "{before} asked, {known} known");
-    }
-    let (known, before) = (recorded().len(), server.asked().len());
-    // A last line that a cut left incomplete.
-    let answers = scratch.read("out/answers.jsonl");
-    scratch.write("out/answers.jsonl", [answers.as_slice(), b"{\"key\": \"abc"].concat());
-    let run = trainer(ask(&scratch, &server, "out", &flags));
-    done(&run);
-    assert_eq!(server.asked().len() - before, 24 - known, "only what was not answered is asked");
-    done(&trainer(ask(&scratch, &server, "undisturbed", &flags)));
-    for name in ["rationales.json", "rejected.jsonl", "dataset_info.json"] {
-        assert_eq!(
-            scratch.read(&format!("out/{name}")),
-            scratch.read(&format!("undisturbed/{name}")),
-            "{name}"
-        );
     }
 }
 
@@ -296,68 +217,6 @@ fn the_true_name_stands_anywhere_or_where_the_teacher_put_it() {
 }
 
 #[test]
-fn a_server_that_will_not_answer_is_refused_with_its_reason() {
-    let scratch = pictures(&["A", "B", "C", "D"], 1);
-    let mut refusals = Refusals::default();
-    let status = |status| ChatServer::start(move |_| Answer::Status(status, ""));
-    refusals.expect("no key", ask(&scratch, &status(401), "o1", &[]), &["401", "not now", "--api-key-env"]);
-    refusals.expect("no such model", ask(&scratch, &status(404), "o2", &[]), &["404", "--server-model"]);
-    refusals.expect("bad requests", ask(&scratch, &status(400), "o3", &[]), &["400", "in a row"]);
-    refusals.expect(
-        "never well",
-        ask(&scratch, &status(500), "o4", &["--retries", "1"]),
-        &["2 tries", "kept"],
-    );
-    let patient = ChatServer::start(|_| Answer::Status(429, "retry-after: 86400\r\n"));
-    refusals.expect("a day's rest", ask(&scratch, &patient, "o5", &[]), &["24:00:00"]);
-    let unset = ["--api-key-env", "FINE_R1_TEST_KEY_THAT_NOBODY_SETS"];
-    refusals.expect("an unset key", ask(&scratch, &patient, "o6", &unset), &[unset[1]]);
-    let data = scratch.arg("pictures");
-    let out = scratch.arg("o7");
-    let nowhere = [
-        "cot",
-        "--teacher",
-        "server",
-        "--data",
-        &data,
-        "--out",
-        &out,
-        "--retries",
-        "0",
-        "--server-model",
-        "m",
-    ];
-    refusals.expect("no address", nowhere, &["--server-url"]);
-    refusals.expect("no scheme", nowhere.iter().chain(&["--server-url", "localhost:1"]), &["http://"]);
-    refusals.expect(
-        "nobody there",
-        nowhere.iter().chain(&["--server-url", "http://127.0.0.1:9/v1"]),
-        &["127.0.0.1:9"],
-    );
-    refusals.check();
-}
-
-#[test]
-fn a_key_and_further_fields_go_with_every_request() {
-    let scratch = pictures(&["A"], 1);
-    let server = ChatServer::start(passes);
-    // Any variable that is set will do, and PATH is.
-    let fields = r#"{"max_tokens": null, "max_completion_tokens": 99, "top_p": 0.9}"#;
-    done(&trainer(ask(&scratch, &server, "out", &["--api-key-env", "PATH", "--server-body", fields])));
-    let asked = &server.asked()[0];
-    let path = std::env::var("PATH").expect("it is set");
-    assert_eq!(asked.authorization, Some(format!("Bearer {path}")));
-    assert!(asked.body.get("max_tokens").is_none());
-    assert_eq!((&asked.body["max_completion_tokens"], &asked.body["top_p"]), (&json!(99), &json!(0.9)));
-    for name in ["answers.jsonl", "cot-report.json"] {
-        assert!(
-            !String::from_utf8(scratch.read(&format!("out/{name}"))).expect("UTF-8").contains(&path),
-            "{name}"
-        );
-    }
-}
-
-#[test]
 fn a_local_checkpoint_is_asked_once() {
     let scratch = pictures(&["A", "B"], 1);
     let (data, out, model) = (scratch.arg("pictures"), scratch.arg("out"), golden_checkpoint("qwen2_vl"));
@@ -367,11 +226,14 @@ fn a_local_checkpoint_is_asked_once() {
     // A tiny random checkpoint writes no rationale; what it wrote is kept.
     let run = trainer(typed.clone());
     assert_eq!(run.code, Some(2), "{}", run.stderr);
-    assert!(run.stderr.contains("cut_short 4"), "{}", run.stderr);
+    assert!(run.stderr.contains("none of 4 texts about 2 images"), "{}", run.stderr);
     let answers = scratch.read("out/answers.jsonl");
     let rows = json_lines(&scratch, "out/answers.jsonl");
     assert_eq!(rows.len(), 4);
-    assert!(rows.iter().all(|row| row["tokens"]["completion"] == 5 && row["complete"] == false));
+    for row in &rows {
+        let tokens = row["tokens"]["completion"].as_u64().expect("a count");
+        assert!((1..=5).contains(&tokens) && (tokens == 5 || row["complete"] == true), "{row}");
+    }
     let texts: BTreeSet<String> = rows.iter().map(|row| row["text"].to_string()).collect();
     assert!(texts.len() > 1, "attempts differ");
     let run = trainer(typed);
@@ -382,12 +244,12 @@ fn a_local_checkpoint_is_asked_once() {
 /// What is said of a picture goes through the embedder, and what stands out into the next question.
 #[test]
 fn concepts_are_chosen_and_asked_about() {
-    let scratch = pictures(&["A", "B", "C"], 1);
+    let scratch = pictures(&["Alpha", "Beta", "Gamma"], 1);
     let server = ChatServer::start(|asked| {
         if asked.wants_description() {
             let own = match asked.label().as_str() {
-                "A" => "black hood",
-                "B" => "orange breast",
+                "Alpha" => "black hood",
+                "Beta" => "orange breast",
                 _ => "high tail",
             };
             return Answer::Say(format!(

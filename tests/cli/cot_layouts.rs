@@ -11,6 +11,9 @@ use std::path::Path;
 /// Name and label of a picture.
 type Row = (&'static str, &'static str);
 
+/// Name, maker, and the rows for training and for testing.
+type Known = (&'static str, fn() -> Scratch, &'static [Row], &'static [Row]);
+
 /// Puts a picture where each name says.
 fn place(scratch: &Scratch, names: &[&str]) {
     for name in names {
@@ -34,7 +37,7 @@ fn copy_golden(scratch: &Scratch, folder: &str, inside: &str) {
             if entry.path().is_dir() {
                 copy(&entry.path(), &to)
             } else {
-                drop(fs::copy(entry.path(), to).expect("a copy"))
+                fs::copy(entry.path(), to).expect("a copy");
             }
         }
     }
@@ -156,7 +159,7 @@ fn read(scratch: &Scratch, data: &str, flags: &[&str]) -> Vec<(String, String)> 
 
 #[test]
 fn every_layout_is_recognised_and_read_in_its_parts() {
-    let layouts: [(&str, fn() -> Scratch, &[Row], &[Row]); 8] = [
+    let layouts: [Known; 8] = [
         (
             "cub",
             cub,

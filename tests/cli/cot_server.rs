@@ -61,7 +61,7 @@ pub enum Answer {
     /// Closes the connection without a word.
     HangUp,
     /// Closes it in the middle of an answer.
-    HalfAnswer,
+    BreakOff,
     /// 200, but no JSON.
     Nonsense,
 }
@@ -159,7 +159,7 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             }
             Answer::Nonsense => (200, "", "{\"choices\": [".to_owned()),
             Answer::HangUp => return Ok(()),
-            Answer::HalfAnswer => {
+            Answer::BreakOff => {
                 writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"choices\": ")?;
                 return writer.flush();
             }

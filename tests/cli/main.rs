@@ -7,6 +7,7 @@ mod bad_photo;
 mod bad_recipe;
 mod cot;
 mod cot_facts;
+mod cot_failures;
 mod cot_layouts;
 mod cot_server;
 mod export;

@@ -207,7 +207,7 @@ impl Fleet {
     /// Reads `variants.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read variants from {}", path.display()))?;
+            .with_context(|| format!("cannot read variants from {}\nhint: check the path", path.display()))?;
         let variants: Vec<Variant> = serde_json::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}:{}: {error}", path.display(), error.line()))?;
         Self::new(variants).with_context(|| path.display().to_string())

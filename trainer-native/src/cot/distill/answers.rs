@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,8 @@ impl Answers {
             .truncate(false)
             .open(path)
             .with_context(|| format!("{}\nhint: name a folder that may be written", about()))?;
-        if file.try_lock().is_err() {
+        // Some network drives know no locks; there two runs at once are the user's care.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             bail!(
                 "{} is in use by another run\nhint: wait for it, or write into another folder with --out",
                 path.display()

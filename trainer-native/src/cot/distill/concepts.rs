@@ -22,12 +22,13 @@ const LONGEST_CONCEPT: usize = 120;
 /// The features that descriptions list, each once; lines that name the label are left out.
 #[must_use]
 pub fn candidates(descriptions: &[String], label: &str) -> Vec<String> {
-    let label = label.to_lowercase();
+    let label = words(label);
     let mut found: Vec<String> = Vec::new();
     for line in descriptions.iter().flat_map(|text| text.lines()) {
         let line = bare(without_bullet(line));
         let lower = line.to_lowercase();
-        let usable = !line.is_empty() && line.chars().count() <= LONGEST_CONCEPT && !lower.contains(&label);
+        let names_label = words(&line).windows(label.len().max(1)).any(|some| *some == label);
+        let usable = !line.is_empty() && line.chars().count() <= LONGEST_CONCEPT && !names_label;
         if usable && !found.iter().any(|earlier| earlier.to_lowercase() == lower) {
             found.push(line);
         }
@@ -67,6 +68,13 @@ pub fn select(scores: &[f64]) -> Vec<usize> {
     let kept = order.iter().filter(|index| scores[**index] > threshold).count();
     order.truncate(kept.max(FEWEST));
     order
+}
+
+/// Words in lower case.
+fn words(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let words = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f64 {

@@ -66,9 +66,9 @@ pub struct DistillOptions {
     pub max_new_tokens: usize,
     /// Randomness of answers.
     pub temperature: f64,
-    /// What a text must be like.
+    /// Fewest words of analysis and comparison.
     pub min_words: usize,
-    /// The same.
+    /// Most words of both.
     pub max_words: usize,
     /// The language that is asked for and held to.
     pub language: Lang,

@@ -68,7 +68,7 @@ fn names(list: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = entries
         .into_iter()
         .map(|entry| bare(without_bullet(entry)))
-        .filter(|name| !name.is_empty())
+        .filter(|name| name.contains(char::is_alphanumeric))
         .collect();
     match names.iter().find(|name| name.chars().count() > LONGEST_NAME) {
         Some(sentence) => Err(format!("<options> holds a sentence: {sentence}")),
@@ -93,15 +93,15 @@ pub fn without_bullet(entry: &str) -> &str {
     }
 }
 
+/// Emphasis and quotes around a name.
+const DRESS: [char; 6] = ['*', '"', '“', '”', '`', '\''];
+
 /// A name without emphasis, quotes and a full stop.
 #[must_use]
 pub fn bare(name: &str) -> String {
-    name.trim()
-        .trim_matches(['*', '"', '“', '”', '`'])
-        .trim()
-        .trim_end_matches(['.', ',', ';'])
-        .trim()
-        .to_owned()
+    let is_dress = |letter: char| letter.is_whitespace() || DRESS.contains(&letter);
+    let name = name.trim_start_matches(is_dress);
+    name.trim_end_matches(|letter| is_dress(letter) || ['.', ',', ';'].contains(&letter)).to_owned()
 }
 
 /// The name of the last part, also where it came with the words of the released data.
@@ -184,6 +184,7 @@ mod tests {
     #[test]
     fn names_are_compared_without_dress() {
         assert_eq!(normalised(" \"Scott_Oriole\". "), "scott oriole");
+        assert_eq!(normalised("'**Scott  Oriole.**'"), "scott oriole");
         assert_ne!(normalised("Scott's Oriole"), normalised("Scott Oriole"));
     }
 }

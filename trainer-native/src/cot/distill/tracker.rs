@@ -42,15 +42,25 @@ impl Tracker {
         }
     }
 
-    /// Ends the line.
-    pub fn finish(&self) {
+    /// Tells the end.
+    pub fn finish(self) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        eprintln!("\r  {}   ", self.line(&state));
+        eprint!("\r  {}   ", self.line(&state));
     }
 
     fn line(&self, state: &State) -> String {
         let left = self.total.saturating_sub(state.done) as f64 / state.done.max(1) as f64;
         let left = clock(self.begun.elapsed().mul_f64(left));
         format!("{} {}/{}  {} kept  ETA {left}", self.what, state.done, self.total, state.kept)
+    }
+}
+
+impl Drop for Tracker {
+    /// Ends the line, also where an error will be told next.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.done > 0 {
+            eprintln!();
+        }
     }
 }

@@ -55,12 +55,16 @@ fn answer(recognizer: &Recognizer, question: &Question) -> Result<Reply> {
     let name = question.image.display().to_string();
     let messages = [Message::user([Part::image(&name), Part::text(question.prompt.clone())])];
     let prepared = recognizer.processor().prepare(&messages, &[photo]).map_err(explain)?;
+    // A checkpoint's own limits (Qwen's keep the likeliest token alone) would make every attempt the same.
     let checkpoint = SamplingOptions::from_checkpoint(recognizer.processor().generation());
-    let options = AnswerOptions {
-        sampling: SamplingOptions { temperature: question.temperature, seed: question.seed, ..checkpoint },
-        max_new_tokens: question.max_new_tokens,
-        stop_strings: Vec::new(),
+    let sampling = SamplingOptions {
+        temperature: question.temperature,
+        seed: question.seed,
+        repetition_penalty: checkpoint.repetition_penalty,
+        ..SamplingOptions::default()
     };
+    let options =
+        AnswerOptions { sampling, max_new_tokens: question.max_new_tokens, stop_strings: Vec::new() };
     let mut answer = recognizer.answer(&prepared, &options).map_err(explain)?;
     while pollster::block_on(answer.next()).map_err(explain)?.is_some() {}
     let outcome = answer.finish();
