@@ -12,5 +12,6 @@ mod packing;
 mod positions;
 mod precision;
 mod prompts;
+mod sentences;
 mod vision;
 mod weights;

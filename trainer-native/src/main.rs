@@ -8,6 +8,7 @@ mod cot;
 mod dataset;
 mod device;
 mod estimate;
+mod embedder;
 mod evaluate;
 mod journal;
 mod optimizer;

@@ -8,15 +8,27 @@ const PARTS: [(&str, &str); 2] = [
     ("visual.merger.mlp.last.", "visual.merger.mlp.2."),
 ];
 
+/// Words of a module path that Rust cannot spell as BERT's checkpoints do.
+const WORDS: [(&str, &str); 2] = [("self_attention", "self"), ("layer_norm", "LayerNorm")];
+
+/// What a BERT's names begin with where it was saved as part of a larger model.
+const BERT_PREFIX: &str = "bert.";
+
 /// Prefixes that newer versions of transformers write, and the published ones they stand for.
 const NEWER_PREFIXES: [(&str, &str); 2] = [("model.language_model.", "model."), ("model.visual.", "visual.")];
+
+/// The head's name where it is stored beside the embedding.
+pub const HEAD: &str = "lm_head.weight";
 
 /// The name under which a parameter is stored, from its path in the model.
 #[must_use]
 pub fn stored_name(path: &str) -> String {
     let found =
         PARTS.iter().find_map(|(part, stored)| path.strip_prefix(part).map(|rest| format!("{stored}{rest}")));
-    found.unwrap_or_else(|| path.to_owned())
+    found.unwrap_or_else(|| {
+        let word = |part| WORDS.iter().find(|(word, _)| *word == part).map_or(part, |(_, stored)| *stored);
+        path.split('.').map(word).collect::<Vec<_>>().join(".")
+    })
 }
 
 /// The name of a module under which its parameters are stored, from its path in the model.
@@ -81,14 +93,16 @@ pub fn published_name(name: &str) -> String {
     let found = NEWER_PREFIXES
         .iter()
         .find_map(|(newer, published)| name.strip_prefix(newer).map(|rest| format!("{published}{rest}")));
-    found.unwrap_or_else(|| name.to_owned())
+    found.unwrap_or_else(|| name.strip_prefix(BERT_PREFIX).unwrap_or(name).to_owned())
 }
 
 /// Whether a tensor that the model has no place for may be passed over in silence: tables that old
 /// files store and everyone recomputes, and the head's copy of a tied embedding.
 #[must_use]
 pub fn is_redundant(published: &str, tied: bool) -> bool {
-    published.ends_with("rotary_emb.inv_freq") || (tied && published == "lm_head.weight")
+    published.ends_with("rotary_emb.inv_freq")
+        || published.ends_with("embeddings.position_ids")
+        || (tied && published == HEAD)
 }
 
 #[cfg(test)]
@@ -102,6 +116,12 @@ mod tests {
         assert_eq!(published_name("model.layers.0.mlp.up_proj.weight"), "model.layers.0.mlp.up_proj.weight");
         assert_eq!(stored_name("visual.merger.mlp.last.bias"), "visual.merger.mlp.2.bias");
         assert_eq!(stored_name("lm_head.weight"), "lm_head.weight");
+        assert_eq!(
+            stored_name("encoder.layer.0.attention.self_attention.query.bias"),
+            "encoder.layer.0.attention.self.query.bias"
+        );
+        assert_eq!(stored_name("embeddings.layer_norm.weight"), "embeddings.LayerNorm.weight");
+        assert_eq!(published_name("bert.embeddings.LayerNorm.weight"), "embeddings.LayerNorm.weight");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+use super::CotArgs;
 use crate::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fine_r1_core::config::PRESETS;
@@ -31,7 +32,7 @@ pub enum Command {
     /// Make a fresh checkpoint with a tokenizer trained on a corpus.
     Init(InitArgs),
     /// Make training conversations.
-    Cot(CotArgs),
+    Cot(Box<CotArgs>),
     /// Reckon peak memory and time of a recipe before it starts.
     Estimate(EstimateArgs),
     /// Supervised fine-tuning.
@@ -205,53 +206,6 @@ pub struct InitArgs {
     pub seed: u64,
 }
 
-/// `cot`
-#[derive(Debug, Args)]
-pub struct CotArgs {
-    /// Who writes.
-    #[arg(long, value_enum, default_value_t = Teacher::Facts)]
-    pub teacher: Teacher,
-    /// What is written.
-    #[arg(long, value_enum, default_value_t = CotKind::Rationale)]
-    pub kind: CotKind,
-    /// The attribute file of the classes.
-    #[arg(long, value_name = "FILE")]
-    pub variants: PathBuf,
-    /// Labelled images, one JSON object a line.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub images: PathBuf,
-    /// Put before the path of every image.
-    #[arg(long, value_name = "PREFIX", default_value = "")]
-    pub image_root: String,
-    /// Folder to write.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Conversations for every image.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub per_image: usize,
-    /// Makes the texts repeatable.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-}
-
-/// Who writes training conversations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Teacher {
-    /// Templates over an attribute file.
-    Facts,
-}
-
-/// What training conversations are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CotKind {
-    /// Lists of all that can be seen, for pre-training.
-    Inventory,
-    /// Questions about names and visible attributes, for pre-training.
-    Caption,
-    /// Chains of thought, for stage 1.
-    Rationale,
-}
-
 /// `estimate`
 #[derive(Debug, Args)]
 pub struct EstimateArgs {
@@ -389,7 +343,7 @@ fn number(text: &str) -> Result<f64, String> {
     text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| "not a number".to_owned())
 }
 
-fn parse_temperature(text: &str) -> Result<f64, String> {
+pub(super) fn parse_temperature(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must be at least 0".into()) })
 }
 

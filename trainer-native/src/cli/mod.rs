@@ -1,8 +1,10 @@
 //! What was typed, what it means, and how the program ends.
 
 mod args;
+mod cot;
 
 pub use args::*;
+pub use cot::*;
 
 use crate::commands;
 use clap::Parser;

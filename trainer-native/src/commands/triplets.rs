@@ -9,7 +9,7 @@ use crate::checkpoint::{self, create_folder, read_text, refuse_filled, write_fil
 use crate::cli::TripletsArgs;
 use crate::commands::read_photo;
 use crate::dataset::{
-    Classes, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets,
+    ImagesByClass, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets,
 };
 use crate::device;
 use crate::evaluate::{Row, read_rows};
@@ -120,7 +120,7 @@ pub fn run(arguments: &TripletsArgs) -> Result<()> {
 fn nearest_classes(
     arguments: &TripletsArgs,
     rows: &[Row],
-    shots: &Classes,
+    shots: &ImagesByClass,
 ) -> Result<BTreeMap<String, (String, f64)>> {
     match arguments.nearest.as_str() {
         "features" => Ok(nearest_by_features(shots, &features(arguments, rows, shots)?)),
@@ -133,7 +133,7 @@ fn nearest_classes(
 fn features(
     arguments: &TripletsArgs,
     rows: &[Row],
-    shots: &Classes,
+    shots: &ImagesByClass,
 ) -> Result<BTreeMap<usize, Vec<f64>>> {
     let recognizer = checkpoint::load(arguments.model.as_deref(), &device::open(arguments.device)?)?;
     let total: usize = shots.values().map(Vec::len).sum();
@@ -159,7 +159,7 @@ fn features(
 
 /// Neighbours from a file: `{"class": ["nearest", …]}`, or a list of `{"name", "nearest": […]}`. The first
 /// that the rows have counts.
-fn nearest_by_table(path: &Path, shots: &Classes) -> Result<BTreeMap<String, (String, f64)>> {
+fn nearest_by_table(path: &Path, shots: &ImagesByClass) -> Result<BTreeMap<String, (String, f64)>> {
     let table: Value = serde_json::from_str(&read_text(path)?)
         .with_context(|| format!("{} is no JSON\nhint: {TABLE_HINT}", path.display()))?;
     let names = |value: &Value| -> Vec<String> {

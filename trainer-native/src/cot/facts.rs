@@ -207,7 +207,7 @@ impl Fleet {
     /// Reads `variants.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read variants from {}", path.display()))?;
+            .with_context(|| format!("cannot read variants from {}\nhint: check the path", path.display()))?;
         let variants: Vec<Variant> = serde_json::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}:{}: {error}", path.display(), error.line()))?;
         Self::new(variants).with_context(|| path.display().to_string())
@@ -614,7 +614,7 @@ fn count_word(count: u32) -> &'static str {
 
 /// A fleet of fourteen with every attribute value in it, as the JSON that a user would have.
 #[cfg(test)]
-pub(super) mod fixture {
+pub(crate) mod fixture {
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicUsize, Ordering};
 

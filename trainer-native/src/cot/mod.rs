@@ -1,13 +1,17 @@
 //! Words for the first two stages of training, made from known facts: conversations for
 //! pre-training ([`caption`]) and chains of thought for stage 1 ([`rationale`]).
 //!
-//! Every sentence is true of its picture, and every text is a function of (seed, row, sample): the
+//! With a teacher that looks at pictures, [`distill`] makes chains of thought as Fine-R1 made them.
+//!
+//! Every sentence from facts is true of its picture, and every text is a function of (seed, row, sample): the
 //! same seed gives the same bytes, in whatever order the samples are made.
 
 pub mod caption;
+pub mod distill;
 pub mod facts;
 pub mod inventory;
 pub mod rationale;
+pub mod teacher;
 pub mod write;
 
 use std::fs;

@@ -49,9 +49,7 @@ pub fn rationale(
     closed: bool,
     rng: &mut ChaCha8Rng,
 ) -> Result<Conversation> {
-    if truth.split != Split::Seen {
-        bail!("{} is an unseen variant: stage 1 must not name it", truth.name);
-    }
+    refuse_unseen(truth)?;
     let question = pick(&NAME_QUESTIONS, rng);
     let candidates = if closed {
         draw_options(fleet, truth, |variant| variant.split == Split::Seen, rng)
@@ -74,6 +72,33 @@ pub fn rationale(
         image,
         turns: vec![Turn { kind, question: question_text(question, options, Some(INSTRUCTION)), answer }],
     })
+}
+
+/// A chain of thought in its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    pub analysis: String,
+    /// The true name is one of them.
+    pub candidates: Vec<String>,
+    pub comparison: String,
+}
+
+/// The parts of a chain of thought about an open question; the prediction is the true name.
+pub fn open_parts(fleet: &Fleet, truth: &Variant, rng: &mut ChaCha8Rng) -> Result<Parts> {
+    refuse_unseen(truth)?;
+    let candidates = open_candidates(fleet, truth, rng);
+    Ok(Parts {
+        analysis: analysis(fleet, truth, rng),
+        comparison: comparison(fleet, truth, &candidates, rng),
+        candidates,
+    })
+}
+
+fn refuse_unseen(truth: &Variant) -> Result<()> {
+    if truth.split != Split::Seen {
+        bail!("{} is an unseen variant: stage 1 must not name it", truth.name);
+    }
+    Ok(())
 }
 
 /// The true name and three others that `admit` lets in, shuffled.

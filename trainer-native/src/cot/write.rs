@@ -52,6 +52,7 @@ pub struct Writer {
     records: BufWriter<File>,
     corpus: BufWriter<File>,
     folder: PathBuf,
+    system: Option<&'static str>,
     characters: usize,
     answer_characters: usize,
     report: Report,
@@ -70,21 +71,18 @@ struct Message<'a> {
 }
 
 impl Conversation {
-    fn record(&self) -> Record<'_> {
-        let messages = self
-            .turns
-            .iter()
-            .enumerate()
-            .flat_map(|(index, turn)| {
-                let question = match index {
-                    0 => format!("{IMAGE_TAG}{}", turn.question).into(),
-                    _ => turn.question.as_str().into(),
-                };
-                let user = Message { role: "user", content: question };
-                let assistant = Message { role: "assistant", content: turn.answer.as_str().into() };
-                [user, assistant]
-            })
-            .collect();
+    fn record(&self, system: Option<&'static str>) -> Record<'_> {
+        let system = system.map(|content| Message { role: "system", content: content.into() });
+        let turns = self.turns.iter().enumerate().flat_map(|(index, turn)| {
+            let question = match index {
+                0 => format!("{IMAGE_TAG}{}", turn.question).into(),
+                _ => turn.question.as_str().into(),
+            };
+            let user = Message { role: "user", content: question };
+            let assistant = Message { role: "assistant", content: turn.answer.as_str().into() };
+            [user, assistant]
+        });
+        let messages = system.into_iter().chain(turns).collect();
         Record { messages, images: [&self.image] }
     }
 }
@@ -101,10 +99,18 @@ impl Writer {
             records,
             corpus: create(&corpus_path)?,
             folder: folder.to_path_buf(),
+            system: None,
             characters: 0,
             answer_characters: 0,
             report: Report { dataset: dataset.to_string(), dataset_path, corpus_path, ..Report::default() },
         })
+    }
+
+    /// Begins every conversation that follows with a system message.
+    #[must_use]
+    pub fn with_system(mut self, system: &'static str) -> Self {
+        self.system = Some(system);
+        self
     }
 
     pub fn push(&mut self, conversation: &Conversation) -> Result<()> {
@@ -113,7 +119,7 @@ impl Writer {
             _ => b",\n",
         };
         self.records.write_all(separator)?;
-        serde_json::to_writer(&mut self.records, &conversation.record())?;
+        serde_json::to_writer(&mut self.records, &conversation.record(self.system))?;
         let mut characters = 0;
         for turn in &conversation.turns {
             writeln!(self.corpus, "{}\n{}", turn.question, turn.answer)?;

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
 /// Pictures of a class, by their numbers.
-pub type Classes = BTreeMap<String, Vec<usize>>;
+pub type ImagesByClass = BTreeMap<String, Vec<usize>>;
 
 /// Three pictures by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct Triplet {
 
 /// Pictures by class. `labels` has the class of every picture.
 #[must_use]
-pub fn classes(labels: &[String]) -> Classes {
-    let mut classes = Classes::new();
+pub fn classes(labels: &[String]) -> ImagesByClass {
+    let mut classes = ImagesByClass::new();
     for (picture, label) in labels.iter().enumerate() {
         classes.entry(label.clone()).or_default().push(picture);
     }
@@ -34,7 +34,7 @@ pub fn classes(labels: &[String]) -> Classes {
 
 /// Draws `shots` pictures of every class; all where it has no more, or where `shots` is 0.
 #[must_use]
-pub fn sample_shots(classes: &Classes, shots: usize, seed: u64) -> Classes {
+pub fn sample_shots(classes: &ImagesByClass, shots: usize, seed: u64) -> ImagesByClass {
     (0..)
         .zip(classes)
         .map(|(stream, (label, pictures))| {
@@ -53,7 +53,7 @@ pub fn sample_shots(classes: &Classes, shots: usize, seed: u64) -> Classes {
 /// A triplet for every picture; classes of one picture have no other and are left out as anchors. `nearest`
 /// has the nearest other class of every class.
 #[must_use]
-pub fn triplets(classes: &Classes, nearest: &BTreeMap<String, String>, seed: u64) -> Vec<Triplet> {
+pub fn triplets(classes: &ImagesByClass, nearest: &BTreeMap<String, String>, seed: u64) -> Vec<Triplet> {
     let mut found = Vec::new();
     for (label, pictures) in classes.iter().filter(|(_, pictures)| pictures.len() > 1) {
         let Some(negatives) = nearest.get(label).and_then(|label| classes.get(label)) else { continue };
@@ -74,7 +74,7 @@ pub fn triplets(classes: &Classes, nearest: &BTreeMap<String, String>, seed: u64
 /// The nearest other class of every class by the cosine of their mean features, and that cosine. Features
 /// are brought to zero mean and unit variance first, so that what all pictures share counts for nothing.
 #[must_use]
-pub fn nearest_by_features(classes: &Classes, features: &BTreeMap<usize, Vec<f64>>) -> BTreeMap<String, (String, f64)> {
+pub fn nearest_by_features(classes: &ImagesByClass, features: &BTreeMap<usize, Vec<f64>>) -> BTreeMap<String, (String, f64)> {
     let width = features.values().next().map_or(0, Vec::len);
     let count = features.len().max(1) as f64;
     let scaled: Vec<(f64, f64)> = (0..width)
@@ -103,7 +103,7 @@ pub fn nearest_by_features(classes: &Classes, features: &BTreeMap<usize, Vec<f64
 /// The other class of every class for which `likeness` is largest, and that likeness.
 #[must_use]
 pub fn nearest_by(
-    classes: &Classes,
+    classes: &ImagesByClass,
     likeness: impl Fn(&String, &String) -> f64,
 ) -> BTreeMap<String, (String, f64)> {
     classes
@@ -127,7 +127,7 @@ fn cosine(left: &[f64], right: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn three() -> Classes {
+    fn three() -> ImagesByClass {
         classes(&["a", "a", "a", "b", "b", "c", "c"].map(str::to_owned))
     }
 
