@@ -4,6 +4,7 @@
 //! largest difference that was found; run with `--nocapture` to see the differences.
 
 mod batches;
+mod contrastive;
 mod decoding;
 mod images;
 mod language;

@@ -5,7 +5,7 @@
 //! Every module follows the order of operations of
 //! <https://github.com/huggingface/transformers/blob/v4.51.3/src/transformers/models/qwen2_5_vl/modeling_qwen2_5_vl.py>.
 
-mod attend;
+pub(crate) mod attend;
 pub mod cache;
 pub mod language;
 mod linear;

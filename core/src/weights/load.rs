@@ -1,6 +1,6 @@
-//! Fills a model from files, one file at a time.
+//! Fills a model from files, one file at a time: any module whose fields are spelled as on disk.
 
-use super::names::{is_redundant, published_name};
+use super::names::{HEAD, is_redundant, published_name};
 use super::shards::parse;
 use super::{Precision, TensorFacts, TensorPlace, WeightsError, stored_name};
 use crate::model::VisionLanguageModel;
@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// A file's bytes may be dropped (or unmapped) after [`Loader::add`]: peak memory is what is loaded
 /// so far plus one file.
 #[derive(Debug)]
-pub struct Loader {
-    model: VisionLanguageModel,
+pub struct Loader<M = VisionLanguageModel> {
+    model: M,
+    /// Whether the embedding serves as head, so that a stored head is its copy.
+    tied: bool,
     /// Parameters that are not loaded yet, and their shapes.
     waiting: BTreeMap<String, Vec<usize>>,
     misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
@@ -31,14 +33,15 @@ pub struct LoadReport {
     pub odd: Vec<String>,
 }
 
-impl Loader {
+impl<M: Module> Loader<M> {
     /// Starts from a model whose weights were not drawn yet; `precision` converts, `None` keeps what
     /// the files have.
     #[must_use]
-    pub fn new(model: VisionLanguageModel, precision: Option<Precision>) -> Self {
+    pub fn new(model: M, precision: Option<Precision>) -> Self {
         let waiting = parameter_shapes(&model);
         Self {
             model,
+            tied: !waiting.contains_key(HEAD),
             waiting,
             misshaped: Vec::new(),
             odd: BTreeSet::new(),
@@ -90,12 +93,14 @@ impl Loader {
     ) -> Result<Option<(String, Precision)>, WeightsError> {
         let published = published_name(name);
         let Some(expected) = self.waiting.get(&published) else {
-            if !is_redundant(&published, self.model.lm_head.is_none()) {
+            if !is_redundant(&published, self.tied) {
                 self.odd.insert(name.to_owned());
             }
             return Ok(None);
         };
-        if shape != expected.as_slice() {
+        // A single number has no axis on disk, and one here.
+        let is_single = shape.is_empty() && expected.as_slice() == [1];
+        if shape != expected.as_slice() && !is_single {
             self.misshaped.push((name.to_owned(), expected.clone(), shape.to_vec()));
             self.waiting.remove(&published);
             return Ok(None);
@@ -115,7 +120,7 @@ impl Loader {
     ///
     /// # Errors
     /// Parameters that no file held, or held in another shape.
-    pub fn finish(self) -> Result<(VisionLanguageModel, LoadReport), WeightsError> {
+    pub fn finish(self) -> Result<(M, LoadReport), WeightsError> {
         if !self.waiting.is_empty() || !self.misshaped.is_empty() {
             let missing = self.waiting.into_keys().collect();
             return Err(WeightsError::Mismatch { missing, misshaped: self.misshaped });
@@ -177,7 +182,7 @@ pub(super) fn exit(path: &mut Vec<String>, container: &str) {
 
 /// Stored names and shapes of all parameters.
 #[must_use]
-pub(super) fn parameter_shapes(model: &VisionLanguageModel) -> BTreeMap<String, Vec<usize>> {
+pub(super) fn parameter_shapes<M: Module>(model: &M) -> BTreeMap<String, Vec<usize>> {
     #[derive(Default)]
     struct Shapes {
         path: Vec<String>,

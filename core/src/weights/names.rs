@@ -11,6 +11,9 @@ const PARTS: [(&str, &str); 2] = [
 /// Prefixes that newer versions of transformers write, and the published ones they stand for.
 const NEWER_PREFIXES: [(&str, &str); 2] = [("model.language_model.", "model."), ("model.visual.", "visual.")];
 
+/// The head's name where it is stored beside the embedding.
+pub const HEAD: &str = "lm_head.weight";
+
 /// The name under which a parameter is stored, from its path in the model.
 #[must_use]
 pub fn stored_name(path: &str) -> String {
@@ -32,7 +35,9 @@ pub fn published_name(name: &str) -> String {
 /// files store and everyone recomputes, and the head's copy of a tied embedding.
 #[must_use]
 pub fn is_redundant(published: &str, tied: bool) -> bool {
-    published.ends_with("rotary_emb.inv_freq") || (tied && published == "lm_head.weight")
+    published.ends_with("rotary_emb.inv_freq")
+        || published.ends_with("embeddings.position_ids")
+        || (tied && published == HEAD)
 }
 
 #[cfg(test)]
