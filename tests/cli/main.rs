@@ -1,10 +1,12 @@
 //! The program `trainer-native` as its users meet it: what it prints, and how it refuses.
 
 mod bad_checkpoint;
+mod bad_evaluate;
 mod bad_flags;
 mod bad_messages;
 mod bad_photo;
 mod bad_recipe;
+mod evaluate;
 mod export;
 mod inspect;
 mod manifest;

@@ -22,6 +22,7 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
     let scripts = root().join("tests/reference");
     if golden {
         step("golden files", Command::new(&python).arg(scripts.join("make_golden.py")))?;
+        step("golden CLIP and SigLIP", Command::new(&python).arg(scripts.join("make_contrastive.py")))?;
     }
     let binary = trainer(speed)?;
     let work = root().join("target/reference");

@@ -1,8 +1,10 @@
 //! What was typed, what it means, and how the program ends.
 
 mod args;
+mod evaluate_args;
 
 pub use args::*;
+pub use evaluate_args::*;
 
 use crate::commands;
 use clap::Parser;
