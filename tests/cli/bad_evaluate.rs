@@ -123,6 +123,7 @@ fn flags_that_do_not_fit_together_are_refused() {
             vec!["--answer-only", "--ablate", "no-thinking"],
             vec!["no-thinking"],
         ),
+        ("two kinds of shares", &model, vec!["--score-options", "--samples", "3"], vec!["--score-options"]),
         (
             "the same sample thrice",
             &model,

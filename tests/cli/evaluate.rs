@@ -316,6 +316,29 @@ fn samples_vote_and_do_not_depend_on_the_batch() {
 }
 
 #[test]
+fn options_are_scored_behind_the_models_own_thought() {
+    let scratch = with_sets(3);
+    let flags = [
+        "--out",
+        &scratch.arg("out"),
+        "--answer-only",
+        "--score-options",
+        "--task",
+        "closed",
+        "--ablate",
+        "none",
+    ];
+    evaluate(&scratch, &flags).json();
+    for record in answers(&scratch, "out").values() {
+        let shares: Vec<f64> = serde_json::from_value(record["shares"].clone()).expect("shares");
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && shares.len() == 4, "{record}");
+        assert!(shares.iter().any(|share| (share - 0.25).abs() > 1e-3), "{record}");
+    }
+    let report = String::from_utf8(scratch.read("out/report.html")).expect("UTF-8");
+    assert!(report.contains("Calibration of candidates"));
+}
+
+#[test]
 fn prompts_are_released_ones_or_ones_own() {
     let scratch = with_sets(2);
     let text = |prompt: &str| {

@@ -77,7 +77,7 @@ impl PixelSettings {
         if std.contains(&0.0) {
             return Err(wrong("image_std", "0", "numbers other than 0".into()));
         }
-        if let Some(filter) = fields.get("resample").filter(|filter| **filter != Value::from(3)) {
+        if let Some(filter) = fields.get("resample").filter(|filter| filter.as_u64() != Some(3)) {
             return Err(wrong("resample", filter, "3, bicubic".into()));
         }
         let rescale_factor = match fields.get("rescale_factor") {

@@ -47,6 +47,10 @@ pub struct EvaluateArgs {
     /// Sample from the likeliest tokens whose probabilities reach P.
     #[arg(long, value_name = "P", value_parser = parse_share, default_value_t = 1.0)]
     pub top_p: f64,
+    /// Score every option behind the model's thought too, to see how well its probabilities are calibrated;
+    /// takes as long again as four short answers.
+    #[arg(long)]
+    pub score_options: bool,
     /// How CLIP and SigLIP read a name.
     #[arg(long, value_name = "TEXT", default_value = "a photo of a {}", value_parser = parse_class_prompt)]
     pub class_prompt: String,

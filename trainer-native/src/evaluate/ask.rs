@@ -1,5 +1,6 @@
 //! Asks a vision-language model the questions that are not answered yet, several photos at a time.
 
+use super::confusion::softmax;
 use super::settings::draw;
 use super::{DataSet, Output, Prompts, Record, Settings, Task, Variant};
 use crate::commands::read_photo;
@@ -7,7 +8,8 @@ use anyhow::{Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopRules};
 use fine_r1_core::model::Prompt;
 use fine_r1_core::prompt::{Message, Part};
-use fine_r1_core::recognizer::{Recognizer, RecognizerError};
+use fine_r1_core::reasoning::tags::{ANSWER_CLOSE, ANSWER_OPEN};
+use fine_r1_core::recognizer::{Prepared, Recognizer, RecognizerError};
 use image::{Rgb, RgbImage};
 
 /// Settings, and the words that go with them.
@@ -43,14 +45,48 @@ pub fn ask(
         outputs
     };
     let id = settings.id();
-    let records = rows.iter().zip(outputs.chunks(settings.samples)).map(|(number, outputs)| {
+    let mut records = Vec::with_capacity(rows.len());
+    for ((number, prompt), outputs) in rows.iter().zip(prompts).zip(outputs.chunks(settings.samples)) {
         let shown = settings.shown(set, *number);
-        Record {
-            shown: (shown != *number).then(|| set.rows[shown].image.clone()),
-            ..Record::written(settings, &id, &set.rows[*number], *number, outputs.to_vec())
+        let mut record = Record::written(settings, &id, &set.rows[*number], *number, outputs.to_vec());
+        record.shown = (shown != *number).then(|| set.rows[shown].image.clone());
+        if settings.scores_options {
+            record.shares = option_shares(recognizer, prompt, settings, &record)?;
         }
-    });
-    Ok(records.collect())
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// How the probabilities of all options are shared, each written in the answer's place behind the model's
+/// own thought; nothing where the model never came to an answer.
+fn option_shares(
+    recognizer: &Recognizer,
+    prompt: Prompt,
+    settings: &Settings,
+    record: &Record,
+) -> Result<Vec<f64>> {
+    let output = &record.samples[0].text;
+    let (before, after) = match (output.split_once(ANSWER_OPEN), settings.prompt.contains(ANSWER_OPEN)) {
+        (Some((thought, _)), _) => (format!("{thought}{ANSWER_OPEN}"), ANSWER_CLOSE.to_owned()),
+        (None, true) => return Ok(Vec::new()),
+        // A bare name ends where the model would stop, so that no name is the beginning of another.
+        (None, false) => {
+            let processor = recognizer.processor();
+            let ends: Vec<u32> = processor.stop_ids().into_iter().take(1).collect();
+            let end = processor.tokenizer().decode(&ends, false);
+            (String::new(), end.map_err(|error| anyhow!("{error}\nhint: {}", error.hint()))?)
+        }
+    };
+    let prepared = Prepared { text: String::new(), prompt };
+    let mut scores = Vec::with_capacity(record.options.len());
+    for option in &record.options {
+        let continuation = format!("{before}{option}{after}");
+        let score = pollster::block_on(recognizer.score(&prepared, &continuation))
+            .map_err(|error| anyhow!("{error}\nhint: {}", error.hint()))?;
+        scores.push(score.log_probs.iter().map(|log| f64::from(*log)).sum::<f64>());
+    }
+    Ok(softmax(&scores))
 }
 
 fn prompt(recognizer: &Recognizer, set: &DataSet, question: &Question, number: usize) -> Result<Prompt> {

@@ -98,6 +98,15 @@ impl Confusion {
     }
 }
 
+/// Logits, or logarithms of probabilities, as shares of their sum.
+#[must_use]
+pub fn softmax(logits: &[f64]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f64::MIN, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
 /// Candidates whose shares lie in one tenth.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bin {
@@ -232,6 +241,12 @@ mod tests {
         let expected = (5.0 * 0.03 + 0.85 + 2.0 * 0.35) / 8.0;
         assert!((found.error - expected).abs() < 1e-12, "{found:?}");
         assert_eq!(Calibration::new([record("A320", "A320", &[])].iter()), None);
+    }
+
+    #[test]
+    fn shares_are_those_of_the_powers() {
+        let shares = softmax(&[-700.0, 3.0_f64.ln() - 700.0, -700.0]);
+        assert!((shares[1] - 0.6).abs() < 1e-12 && (shares[0] - 0.2).abs() < 1e-12);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Zero-shot classification: section 3.1 of <https://arxiv.org/abs/2103.00020>.
 
+use super::confusion::softmax;
 use super::{DataSet, Record, Settings, Variant};
 use crate::checkpoint::{map, read_text, weight_files};
 use crate::commands::read_photo;
@@ -127,32 +128,13 @@ impl<'model> Chooser<'model> {
             let names: Vec<Vec<f32>> =
                 settings.options(row, *number).iter().map(|name| self.names[name].clone()).collect();
             let logits = pollster::block_on(self.embedder.logits(std::slice::from_ref(photo), &names));
+            let logits: Vec<f64> = logits.map_err(failed)?[0].iter().map(|logit| f64::from(*logit)).collect();
             let shown = settings.shown(set, *number);
             records.push(Record {
                 shown: (shown != *number).then(|| set.rows[shown].image.clone()),
-                ..Record::chosen(settings, &id, row, *number, shares(&logits.map_err(failed)?[0]))
+                ..Record::chosen(settings, &id, row, *number, softmax(&logits))
             });
         }
         Ok(records)
-    }
-}
-
-/// The logits' shares of all options.
-fn shares(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_a_softmax() {
-        let shares = shares(&[0.0, 3.0_f32.ln(), 0.0]);
-        assert!((shares[1] - 0.6).abs() < 1e-6 && (shares[0] - 0.2).abs() < 1e-6);
-        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 }

@@ -38,6 +38,11 @@ impl Plan {
         if chooses && arguments.probe.is_some() {
             bail!("the linear probe looks through Qwen2-VL and Qwen2.5-VL alone\nhint: leave out --probe");
         }
+        if arguments.score_options && arguments.samples > 1 {
+            bail!(
+                "samples give shares already, by their votes\nhint: leave out --score-options or --samples"
+            );
+        }
         if arguments.samples > 1 && arguments.temperature == 0.0 {
             bail!("--temperature 0 gives the same answer {} times\nhint: leave it out", arguments.samples);
         }
@@ -94,6 +99,10 @@ impl Plan {
             samples: if is_sampled { arguments.samples } else { 1 },
             temperature: if is_sampled { arguments.temperature } else { 0.0 },
             top_p: if is_sampled { arguments.top_p } else { 1.0 },
+            scores_options: arguments.score_options
+                && task == Task::ClosedWorld
+                && variant == Variant::Plain
+                && !self.chooses,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Output>,
     /// How probable the model holds each option, where it says so: the shares of CLIP's and SigLIP's
-    /// logits, or of the samples' votes.
+    /// logits, of the samples' votes, or of the options' probabilities after the model's thought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
 }

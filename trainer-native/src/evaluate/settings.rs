@@ -88,6 +88,8 @@ pub struct Settings {
     pub temperature: f64,
     /// Share of probability that is sampled from.
     pub top_p: f64,
+    /// Whether every option is scored after the model's own thought.
+    pub scores_options: bool,
 }
 
 impl Settings {
@@ -190,6 +192,7 @@ mod tests {
             samples: 1,
             temperature: 0.0,
             top_p: 1.0,
+            scores_options: false,
         }
     }
 
