@@ -6,6 +6,7 @@
 //! device and names no backend.
 
 pub mod config;
+pub mod contrastive;
 pub mod embed;
 pub mod generate;
 pub mod image;

@@ -3,6 +3,7 @@
 mod adapter;
 mod bad_adapter;
 mod bad_checkpoint;
+mod bad_evaluate;
 mod bad_flags;
 mod bad_messages;
 mod bad_photo;
@@ -14,6 +15,7 @@ mod cot_facts;
 mod cot_failures;
 mod cot_layouts;
 mod cot_server;
+mod evaluate;
 mod export;
 mod inspect;
 mod manifest;

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod batches;
+mod contrastive;
 mod decoding;
 mod images;
 mod language;

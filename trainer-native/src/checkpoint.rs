@@ -63,6 +63,12 @@ pub fn embedded_files() -> CheckpointFiles {
     }
 }
 
+/// The weights of the embedded model.
+#[must_use]
+pub fn embedded_weights() -> &'static [u8] {
+    embedded::WEIGHTS
+}
+
 fn load_embedded(device: &OpenDevice) -> Result<Recognizer> {
     let processor = Processor::new(&embedded_files()).context("the embedded model")?;
     let model = VisionLanguageModel::new(processor.config(), &device.device);

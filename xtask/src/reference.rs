@@ -23,6 +23,7 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
     if golden {
         step("golden files", Command::new(&python).arg(scripts.join("make_golden.py")))?;
         step("golden losses", Command::new(&python).arg(scripts.join("make_training.py")))?;
+        step("golden CLIP and SigLIP", Command::new(&python).arg(scripts.join("make_contrastive.py")))?;
     }
     let binary = trainer(speed)?;
     let work = root().join("target/reference");

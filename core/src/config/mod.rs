@@ -5,7 +5,7 @@
 //! transformers write. The flat one is written.
 
 mod error;
-mod fields;
+pub(crate) mod fields;
 mod generation;
 pub mod manifest;
 mod model;

@@ -9,6 +9,7 @@
 //! Follows the processor of the published checkpoints:
 //! <https://github.com/huggingface/transformers/blob/e68dd27a9fee2b856472c856be0a828f72678c27/src/transformers/models/qwen2_5_vl/processing_qwen2_5_vl.py>.
 
+mod charsmap;
 mod detokenizer;
 mod error;
 mod messages;

@@ -1,6 +1,6 @@
 //! What tokenizers 0.23 takes on trust in a `tokenizer.json`, and panics on where it is wrong.
 //!
-//! A decoder that is no JSON (<https://docs.rs/crate/tokenizers/0.23.2/source/src/decoders/mod.rs#90>),
+//! Byte-pair encoding (Qwen, CLIP) and unigrams (SigLIP) are read. A decoder that is no JSON (<https://docs.rs/crate/tokenizers/0.23.2/source/src/decoders/mod.rs#90>),
 //! the tables of SentencePiece (<https://docs.rs/crate/tokenizers/0.23.2/source/src/normalizers/mod.rs#143>),
 //! and merges that do not fit the vocabulary
 //! (<https://docs.rs/crate/tokenizers/0.23.2/source/src/models/bpe/model.rs#265>).
@@ -10,7 +10,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::PromptError;
+use super::{PromptError, charsmap};
+
+/// Bytes of a unigram that are believed; its trie is as deep, and is dropped by recursion.
+const LONGEST_UNIGRAM: usize = 512;
 
 /// The parts that are looked at; the others are read by tokenizers alone.
 #[derive(serde::Deserialize)]
@@ -29,43 +32,74 @@ struct Model {
     #[serde(default)]
     continuing_subword_prefix: Option<String>,
     #[serde(default)]
-    vocab: LongestToken,
+    vocab: Vocabulary,
     #[serde(default)]
     merges: LongestMerge,
 }
 
-/// Refuses a file that tokenizers would panic on, and the kinds of tokenizers that no Qwen model has.
+/// Refuses a file that tokenizers would panic on, and the kinds of tokenizers that no model here has.
 pub fn check(bytes: &[u8]) -> Result<(), PromptError> {
     let refuse = |reason: String| Err(PromptError::TokenizerFile { reason });
     let Parts { decoder: IsJson, normalizer, model } = match serde_json::from_slice(bytes) {
         Ok(parts) => parts,
         Err(error) => return refuse(error.to_string()),
     };
-    if has_type(&normalizer, "Precompiled") {
-        return refuse("the normalizer `Precompiled` is not supported".to_owned());
+    if let Err(reason) = check_charsmaps(&normalizer) {
+        return refuse(format!("the normalizer `Precompiled`: {reason}"));
     }
-    if model.kind != "BPE" {
-        return refuse(format!("the model is {:?}, expected \"BPE\"", model.kind));
-    }
-    if model.continuing_subword_prefix.is_some_and(|prefix| !prefix.is_empty()) {
-        return refuse("a `continuing_subword_prefix` is not supported".to_owned());
-    }
-    let (merge, token) = (model.merges.0, model.vocab.0);
-    if merge > token {
-        return refuse(format!("a merge makes {merge} bytes, the longest token has {token}"));
-    }
-    Ok(())
+    let reason = match model.kind.as_str() {
+        "BPE" => model.check_pairs(),
+        "Unigram" => model.check_unigrams(),
+        other => Err(format!("the model is {other:?}, expected \"BPE\" or \"Unigram\"")),
+    };
+    reason.or_else(refuse)
 }
 
-/// Whether a part, or a part inside it, is of this type.
-fn has_type(part: &Value, name: &str) -> bool {
+impl Model {
+    fn check_pairs(&self) -> Result<(), String> {
+        if self.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
+            return Err("a `continuing_subword_prefix` is not supported".to_owned());
+        }
+        if self.vocab.is_list {
+            return Err("the vocabulary is a list, expected a vocabulary of tokens and ids".to_owned());
+        }
+        let (merge, token) = (self.merges.0, self.vocab.longest);
+        if merge > token {
+            return Err(format!("a merge makes {merge} bytes, the longest token has {token}"));
+        }
+        Ok(())
+    }
+
+    fn check_unigrams(&self) -> Result<(), String> {
+        if !self.vocab.is_list {
+            return Err("the vocabulary is no list of tokens and scores".to_owned());
+        }
+        if self.vocab.longest > LONGEST_UNIGRAM {
+            return Err(format!(
+                "a token has {} bytes, at most {LONGEST_UNIGRAM} are read",
+                self.vocab.longest
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the tables of SentencePiece in a normalizer and in the ones inside it.
+fn check_charsmaps(part: &Value) -> Result<(), &'static str> {
     match part {
         Value::Object(fields) => {
-            fields.get("type").is_some_and(|found| found == name)
-                || fields.values().any(|field| has_type(field, name))
+            match fields.get("precompiled_charsmap") {
+                Some(Value::String(table)) => charsmap::check(table)?,
+                Some(_) => return Err("the charsmap is no text"),
+                None if fields.get("type").is_some_and(|kind| kind == "Precompiled") => {
+                    return Err("it has no charsmap");
+                }
+                None => {}
+            }
+            fields.values().try_for_each(check_charsmaps)
         }
-        Value::Array(parts) => parts.iter().any(|part| has_type(part, name)),
-        _ => false,
+        Value::Array(parts) => parts.iter().try_for_each(check_charsmaps),
+        _ => Ok(()),
     }
 }
 
@@ -79,29 +113,42 @@ impl<'de> Deserialize<'de> for IsJson {
     }
 }
 
-/// Bytes of the vocabulary's longest token.
+/// What is looked at in a vocabulary.
 #[derive(Default)]
-struct LongestToken(usize);
+struct Vocabulary {
+    /// Bytes of the longest token.
+    longest: usize,
+    /// Whether it is a list of tokens and scores, as unigrams have it, and no map from tokens to ids.
+    is_list: bool,
+}
 
-impl<'de> Deserialize<'de> for LongestToken {
+impl<'de> Deserialize<'de> for Vocabulary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Tokens;
         impl<'de> Visitor<'de> for Tokens {
-            type Value = LongestToken;
+            type Value = Vocabulary;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a vocabulary")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut tokens: A) -> Result<LongestToken, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut tokens: A) -> Result<Vocabulary, A::Error> {
                 let mut longest = 0;
                 while let Some((token, IgnoredAny)) = tokens.next_entry::<String, _>()? {
                     longest = longest.max(token.len());
                 }
-                Ok(LongestToken(longest))
+                Ok(Vocabulary { longest, is_list: false })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut tokens: A) -> Result<Vocabulary, A::Error> {
+                let mut longest = 0;
+                while let Some((token, IgnoredAny)) = tokens.next_element::<(String, _)>()? {
+                    longest = longest.max(token.len());
+                }
+                Ok(Vocabulary { longest, is_list: true })
             }
         }
-        deserializer.deserialize_map(Tokens)
+        deserializer.deserialize_any(Tokens)
     }
 }
 
@@ -183,7 +230,11 @@ mod tests {
                 json!({ "type": "Sequence", "normalizers": [{ "type": "Precompiled" }] }),
                 "`Precompiled`",
             ),
-            ("/model/type", json!("Unigram"), "Unigram"),
+            ("/normalizer", json!({ "precompiled_charsmap": "AAAA" }), "`Precompiled`"),
+            ("/model/type", json!("Unigram"), "no list"),
+            ("/model/type", json!("WordPiece"), "WordPiece"),
+            ("/model", json!({ "type": "Unigram", "vocab": [["x".repeat(600), 0.0]] }), "600 bytes"),
+            ("/model", json!({ "type": "Unigram", "vocab": [["x"]] }), "tuple"),
             ("/model/vocab", json!({ "a": 0, "b": 1 }), "a merge makes 2 bytes, the longest token has 1"),
             ("/model/vocab", json!([]), "expected a vocabulary"),
             ("/model/merges", json!(["abab b"]), "a merge makes 5 bytes"),

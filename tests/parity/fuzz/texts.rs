@@ -3,6 +3,8 @@
 use crate::allocation::watch;
 use crate::edits::{edits, graft, grafts, spoil};
 use crate::fuzz;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fine_r1_core::prompt::{Detokenizer, Tokenizer, image_count, images, parse_messages};
 use fine_r1_core::recognizer::Processor;
 use fine_r1_core::weights::ShardIndex;
@@ -62,25 +64,57 @@ fn messages_nested_without_end_are_refused() {
 
 #[test]
 fn spoilt_tokenizers_are_read_or_refused() {
-    let bytes = fs::read(golden("checkpoints").join(CHECKPOINT).join("tokenizer.json")).expect("a tokenizer");
-    let tree: Value = serde_json::from_slice(&bytes).expect("JSON");
-    fuzz(
-        "spoilt tokenizers",
-        1000,
-        (grafts(), proptest::option::weighted(0.3, edits())),
-        |(grafts, edits)| {
+    let pairs = golden("checkpoints").join(CHECKPOINT);
+    for (kind, folder) in [("pairs", pairs), ("unigrams", golden("contrastive/siglip"))] {
+        let bytes = fs::read(folder.join("tokenizer.json")).expect("a tokenizer");
+        let tree: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let spoilt = (grafts(), proptest::option::weighted(0.3, edits()));
+        fuzz(&format!("spoilt tokenizers of {kind}"), 1000, spoilt, |(grafts, edits)| {
             let mut bytes = graft(&tree, &grafts).to_string().into_bytes();
             if let Some(edits) = edits {
                 bytes = spoil(&bytes, &edits, usize::MAX);
             }
-            if let Ok(tokenizer) = Tokenizer::from_bytes(&bytes) {
-                // Neither may panic, whatever comes out.
-                let ids = tokenizer.encode("Which aircraft is this? <|im_end|>").unwrap_or_default();
-                drop(tokenizer.decode(&ids, true));
-            }
+            try_tokenizer(&bytes);
             Ok(())
-        },
-    );
+        });
+    }
+}
+
+/// Neither reading nor use may panic, whatever comes out.
+fn try_tokenizer(bytes: &[u8]) {
+    if let Ok(tokenizer) = Tokenizer::from_bytes(bytes) {
+        let text = "Which aircraft\u{a0}is \u{fb01}\u{200b}ne \u{2014} this? <|im_end|>";
+        let ids = tokenizer.encode(text).unwrap_or_default();
+        drop(tokenizer.decode(&ids, true));
+    }
+}
+
+/// The table of normalisations inside is binary: bytes change in it, not letters of its encoding.
+#[test]
+fn spoilt_charsmaps_are_read_or_refused() {
+    let bytes = fs::read(golden("contrastive/siglip/tokenizer.json")).expect("a tokenizer");
+    let tree: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let place = "/normalizer/normalizers/4/precompiled_charsmap";
+    let table = tree.pointer(place).and_then(Value::as_str).expect("a charsmap");
+    let table = STANDARD.decode(table).expect("base64");
+    fuzz("spoilt charsmaps", 4000, edits(), |edits| {
+        let mut tree = tree.clone();
+        let spoilt = STANDARD.encode(spoil(&table, &edits, usize::MAX));
+        *tree.pointer_mut(place).expect("a charsmap") = spoilt.into();
+        try_tokenizer(tree.to_string().as_bytes());
+        Ok(())
+    });
+}
+
+#[test]
+fn any_text_goes_through_unigrams() {
+    let bytes = fs::read(golden("contrastive/siglip/tokenizer.json")).expect("a tokenizer");
+    let tokenizer = Tokenizer::from_bytes(&bytes).expect("a usable tokenizer");
+    fuzz("texts as unigrams", 10_000, "[a-z \u{a0}\u{200b}\u{fb01}\u{ff21}\u{2014}\\PC\n]{0,40}", |text| {
+        let ids = tokenizer.encode(&text).expect("ids");
+        prop_assert!(ids.iter().all(|id| (*id as usize) < tokenizer.vocab_size()), "{ids:?}");
+        Ok(())
+    });
 }
 
 #[test]

@@ -9,7 +9,8 @@ use fine_r1_core::recognizer::Recognizer;
 use fine_r1_core::weights::{ADAPTER_FILE, attach_adapter, encode_adapter};
 use std::path::Path;
 
-const CONFIG_FILE: &str = "adapter_config.json";
+/// An adapter's settings.
+pub const CONFIG_FILE: &str = "adapter_config.json";
 
 /// Reads an adapter's settings.
 ///

@@ -15,5 +15,5 @@ mod whole;
 
 pub use begin::{begin, drop_out};
 pub use config::AdapterConfig;
-pub use folder::{attach, load_recognizer, save};
+pub use folder::{CONFIG_FILE, attach, load_recognizer, save};
 pub use quantized::{CodeKind, LinearMap, QuantizationType, Quantizer, record};

@@ -1,6 +1,6 @@
 //! The command line, as clap reads it.
 
-use super::CotArgs;
+use super::{CotArgs, EvaluateArgs};
 use crate::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fine_r1_core::config::PRESETS;
@@ -301,44 +301,6 @@ pub struct RlArgs {
     pub device: DeviceChoice,
 }
 
-/// `evaluate`
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// Folder of a checkpoint; the embedded nano model where absent.
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
-    /// Folder of an adapter that PEFT or `sft` wrote, for the model to answer with.
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Option<PathBuf>,
-    /// Labelled images with options, one JSON object a line; repeatable.
-    #[arg(long, value_name = "FILE.jsonl", required = true)]
-    pub data: Vec<PathBuf>,
-    /// Folder that images' paths are relative to; each file's own where absent.
-    #[arg(long, value_name = "DIR")]
-    pub image_root: Option<PathBuf>,
-    /// Shuffles the options.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Ask for the name alone, without thought, as a raw base model is asked.
-    #[arg(long)]
-    pub answer_only: bool,
-    /// Folder with `train.jsonl` for the linear probe; no probe where absent.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub probe: Option<PathBuf>,
-    /// Most tokens of an answer.
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub max_new_tokens: usize,
-    /// Answers that are decoded together.
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub batch: usize,
-    /// Where the model runs.
-    #[arg(long, value_enum, default_value_t)]
-    pub device: DeviceChoice,
-    /// One JSON object on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
 fn number(text: &str) -> Result<f64, String> {
     text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| "not a number".to_owned())
 }
@@ -347,7 +309,7 @@ pub(super) fn parse_temperature(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must be at least 0".into()) })
 }
 
-fn parse_share(text: &str) -> Result<f64, String> {
+pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| {
         if value > 0.0 && value <= 1.0 { Ok(value) } else { Err("must be above 0 and at most 1".into()) }
     })

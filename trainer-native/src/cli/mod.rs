@@ -2,9 +2,11 @@
 
 mod args;
 mod cot;
+mod evaluate_args;
 
 pub use args::*;
 pub use cot::*;
+pub use evaluate_args::*;
 
 use crate::commands;
 use clap::Parser;

@@ -14,20 +14,12 @@ use std::path::Path;
 const STRENGTHS: [f64; 7] = [1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0];
 const FOLDS: usize = 4;
 
-/// A fitted probe's result.
-#[derive(Debug, Clone, Copy)]
-pub struct Probe {
-    /// Share of test rows that it names rightly.
-    pub accuracy: f64,
-    /// Number of classes it chooses from.
-    pub classes: usize,
-}
-
-/// Fits on `train` and measures on `test`; rows of classes that `train` lacks count as wrong.
+/// Fits on `train`; for every row of `test`, 1 where it names it rightly, else 0. Rows of classes that
+/// `train` lacks count as wrong.
 ///
 /// # Errors
 /// A photo cannot be read, or the device failed.
-pub fn probe_accuracy(recognizer: &Recognizer, train: &[Row], test: &[Row]) -> Result<Probe> {
+pub fn probe_hits(recognizer: &Recognizer, train: &[Row], test: &[Row]) -> Result<Vec<f64>> {
     let names: BTreeMap<&str, usize> = {
         let mut names: Vec<&str> = train.iter().map(|row| row.ground_truth.as_str()).collect();
         names.sort_unstable();
@@ -62,8 +54,8 @@ pub fn probe_accuracy(recognizer: &Recognizer, train: &[Row], test: &[Row]) -> R
         .map_or(1.0, |(_, strength)| strength);
     let x: Vec<&[f64]> = seen.iter().map(Vec::as_slice).collect();
     let weights = ridge(&x, &labels, classes, best * x.len() as f64);
-    let right = test.iter().zip(&unseen).filter(|(row, x)| class(row) == Some(predict(&weights, x))).count();
-    Ok(Probe { accuracy: right as f64 / test.len().max(1) as f64, classes })
+    let is_right = |(row, x): (&Row, &Vec<f64>)| class(row) == Some(predict(&weights, x));
+    Ok(test.iter().zip(&unseen).map(|pair| f64::from(u8::from(is_right(pair)))).collect())
 }
 
 fn features(recognizer: &Recognizer, rows: &[Row]) -> Result<Vec<Vec<f64>>> {

@@ -1,16 +1,18 @@
-//! The released evaluation files: `{image_path, question, options[4], ground_truth}`, a line each.
+//! One labelled photo, and what counts as the right answer about it.
+//!
+//! Rules of the released evaluation:
+//! <https://github.com/PKU-ICST-MIPL/FineR1_ICLR2026/blob/2c656a35cb7f66875e12a3053c79834d3c4266af/eval/evaluation.py>.
 
-use crate::checkpoint::read_text;
-use anyhow::{Context, Result, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One question about one photo.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// The photo; relative paths are joined to the image root by [`read_rows`].
+    /// The photo as the file names it.
+    pub image: String,
+    /// The photo's place on disk.
     pub image_path: PathBuf,
     /// What is asked, without options.
     pub question: String,
@@ -20,61 +22,19 @@ pub struct Row {
     pub ground_truth: String,
 }
 
-/// As the file has it; some files carry two spellings of the same field.
-#[derive(Deserialize)]
-struct Line {
-    image_path: Option<PathBuf>,
-    image: Option<PathBuf>,
-    #[serde(default)]
-    question: String,
-    #[serde(default)]
-    options: Vec<String>,
-    ground_truth: Option<String>,
-    label: Option<String>,
+/// A name without letter case, underscores, and space around it.
+#[must_use]
+pub fn plain(name: &str) -> String {
+    name.trim().to_lowercase().replace('_', " ")
 }
 
-/// Reads a file of rows; every photo must be there.
-///
-/// # Errors
-/// The file or a photo is missing, or a line malformed; the message names file and line.
-pub fn read_rows(path: &Path, image_root: Option<&Path>) -> Result<Vec<Row>> {
-    let root = image_root.or(path.parent()).unwrap_or(Path::new(""));
-    let mut rows = Vec::new();
-    for (index, line) in read_text(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let at = || format!("{}:{}", path.display(), index + 1);
-        let line: Line = serde_json::from_str(line).with_context(at)?;
-        let (Some(image), Some(truth)) = (line.image_path.or(line.image), line.ground_truth.or(line.label))
-        else {
-            bail!("{}: no `image_path` or no `ground_truth`", at());
-        };
-        if !line.options.is_empty() && !line.options.contains(&truth) {
-            bail!("{}: the true name `{truth}` is not among the options", at());
-        }
-        rows.push(Row {
-            image_path: root.join(image),
-            question: line.question,
-            options: line.options,
-            ground_truth: truth,
-        });
-    }
-    let missing: Vec<String> = rows
-        .iter()
-        .filter(|row| !row.image_path.is_file())
-        .map(|row| row.image_path.display().to_string())
-        .collect();
-    if let Some(first) = missing.first() {
-        bail!(
-            "{} of {} photos of {} are missing, the first is {first}\nhint: --image-root names the folder that paths \
-             are relative to",
-            missing.len(),
-            rows.len(),
-            path.display()
-        );
-    }
-    if rows.is_empty() {
-        bail!("{} has no rows", path.display());
-    }
-    Ok(rows)
+/// What the released evaluation takes for the answer: all between the first `<answer>` and the last
+/// `</answer>`, or nothing.
+#[must_use]
+pub fn tagged_answer(output: &str) -> Option<&str> {
+    let (_, rest) = output.split_once("<answer>")?;
+    let (inside, _) = rest.rsplit_once("</answer>")?;
+    Some(inside.trim()).filter(|inside| !inside.is_empty())
 }
 
 impl Row {
@@ -90,27 +50,41 @@ impl Row {
         options
     }
 
-    /// Whether an answer is the true name, letter case aside.
+    /// Whether an answer is the true name, letter case and underscores aside.
     #[must_use]
     pub fn is_exact(&self, answer: &str) -> bool {
-        answer.trim().to_lowercase() == self.ground_truth.to_lowercase()
+        plain(answer) == plain(&self.ground_truth)
     }
 
     /// The released rule: the true name is contained in the answer.
     #[must_use]
     pub fn is_substring(&self, answer: &str) -> bool {
-        answer.to_lowercase().contains(&self.ground_truth.to_lowercase().replace('_', " "))
+        plain(answer).contains(&self.ground_truth.to_lowercase().replace('_', " "))
+    }
+
+    /// The released rule of the open world; of a car's name, body and year need not be said.
+    #[must_use]
+    pub fn is_included(&self, answer: &str, is_car: bool) -> bool {
+        let truth = self.ground_truth.to_lowercase();
+        let words: Vec<&str> = truth.split_whitespace().collect();
+        let truth = match words.len().checked_sub(2) {
+            Some(kept) if is_car && kept > 0 => words[..kept].join(" "),
+            _ => truth.replace('_', " "),
+        };
+        answer.to_lowercase().contains(&truth)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn row() -> Row {
+    /// A row about an A320.
+    pub fn row() -> Row {
         Row {
+            image: "a320/1.jpg".into(),
             image_path: PathBuf::new(),
-            question: String::new(),
+            question: "Which aircraft is this?".into(),
             options: ["A320", "A319", "A321", "737-300"].map(str::to_owned).to_vec(),
             ground_truth: "A320".into(),
         }
@@ -134,5 +108,28 @@ mod tests {
         let row = row();
         assert!(row.is_exact(" a320 ") && !row.is_exact("A320, A319"));
         assert!(row.is_substring("A319 or A320") && !row.is_substring("A319"));
+        let collie = Row { ground_truth: "Border_Collie".into(), ..row };
+        assert!(collie.is_exact("border collie") && collie.is_substring("a Border_Collie"));
+    }
+
+    #[test]
+    fn a_car_needs_neither_body_nor_year() {
+        let car = Row { ground_truth: "Honda Accord Coupe 2012".into(), ..row() };
+        assert!(car.is_included("a Honda Accord", true) && !car.is_included("a Honda Accord", false));
+        assert!(!car.is_included("a Honda", true));
+        // Nothing would be left of it, and nothing is contained in everything.
+        assert!(!row().is_included("a bird", true) && row().is_included("an a320", true));
+    }
+
+    #[test]
+    fn the_released_answer_goes_from_the_first_tag_to_the_last() {
+        assert_eq!(tagged_answer("<think>x</think><answer> A320\n</answer>"), Some("A320"));
+        assert_eq!(
+            tagged_answer("<answer>a</answer> or <answer>b</answer>"),
+            Some("a</answer> or <answer>b")
+        );
+        assert_eq!(tagged_answer("A320"), None);
+        assert_eq!(tagged_answer("<answer>A320"), None);
+        assert_eq!(tagged_answer("<answer> </answer>"), None);
     }
 }
