@@ -6,14 +6,14 @@
 use crate::shell::{root, run as step, trainer, works};
 use anyhow::{Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Checkpoints that are saved here and loaded there, and a case for each.
 const CASES: [(&str, &str); 3] =
     [("qwen2_5_vl-untied", "two-images"), ("qwen2_5_vl-tied-bf16", "one-image"), ("qwen2_vl", "two-images")];
 
-/// Loads what `export` saves with transformers; with the flags, remakes golden files or measures.
+/// Loads what `export` saves with transformers and what `sft` saves of an adapter with PEFT; with the flags, remakes golden files or measures.
 ///
 /// # Errors
 /// Python or its packages cannot be had, or a comparison fails.
@@ -24,6 +24,7 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
         step("golden files", Command::new(&python).arg(scripts.join("make_golden.py")))?;
         step("golden losses", Command::new(&python).arg(scripts.join("make_training.py")))?;
         step("golden CLIP and SigLIP", Command::new(&python).arg(scripts.join("make_contrastive.py")))?;
+        step("golden adapters", Command::new(&python).arg(scripts.join("make_adapters.py")))?;
     }
     let binary = trainer(speed)?;
     let work = root().join("target/reference");
@@ -41,6 +42,7 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
             .args(["--golden", &format!("{checkpoint}/{case}")]);
         step(checkpoint, &mut check)?;
     }
+    adapter(&python, &binary, &work.join("adapter"))?;
     if speed {
         let folder = work.join("speed");
         step(
@@ -51,11 +53,47 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
     Ok(())
 }
 
+/// A row for the shortest of trainings, and what is asked of its outcome.
+const ROWS: &str = r#"[{"conversations": [{"from": "human", "value": "<image>What is it?"},
+    {"from": "gpt", "value": "A dot"}], "images": ["tiny.png"]}]"#;
+const DATASETS: &str = r#"{"rows": {"file_name": "rows.json", "formatting": "sharegpt"}}"#;
+const MESSAGES: &str = r#"[{"role": "user", "content": "What is it?"}]"#;
+
+/// Trains an adapter and has PEFT load it: both must find the same log-probabilities.
+fn adapter(python: &Path, binary: &Path, work: &Path) -> Result<()> {
+    if work.exists() {
+        fs::remove_dir_all(work)?;
+    }
+    fs::create_dir_all(work)?;
+    let golden = root().join("tests/golden");
+    let base = golden.join("checkpoints").join(CASES[0].0);
+    let (run, score) = (work.join("run"), work.join("score.json"));
+    fs::write(work.join("rows.json"), ROWS)?;
+    fs::write(work.join("dataset_info.json"), DATASETS)?;
+    fs::write(work.join("messages.json"), MESSAGES)?;
+    let recipe = format!(
+        "model_name_or_path = {base:?}\ndataset_dir = {work:?}\nmedia_dir = {:?}\ndataset = \"rows\"\n\
+         output_dir = {run:?}\nfinetuning_type = \"lora\"\nuse_dora = true\nmax_steps = 5\nlearning_rate = 1e-2\n",
+        golden.join("images"),
+    );
+    fs::write(work.join("recipe.toml"), recipe)?;
+    step("sft", Command::new(binary).args(["sft", "--recipe"]).arg(work.join("recipe.toml")))?;
+    let mut ask = Command::new(binary);
+    ask.arg("score").arg("--model").arg(&base).arg("--adapter").arg(&run);
+    ask.arg("--messages").arg(work.join("messages.json")).args(["--continuation", "A dot", "--json"]);
+    step("score", ask.stdout(fs::File::create(&score)?))?;
+    let mut check = Command::new(python);
+    check.arg(root().join("tests/reference/check_adapter.py")).arg(&run).arg("--base").arg(&base);
+    step("adapter", check.arg("--messages").arg(work.join("messages.json")).arg("--score").arg(&score))
+}
+
 /// A virtual environment with the pinned packages, made once.
 fn environment() -> Result<PathBuf> {
     let folder = root().join("target/reference/venv");
     let python = folder.join("bin/python");
-    if !works(Command::new(&python).args(["-c", "import torch, transformers, torchvision"])) {
+    if !works(
+        Command::new(&python).args(["-c", "import torch, transformers, torchvision, peft, bitsandbytes"]),
+    ) {
         if !works(Command::new("python3").arg("--version")) {
             bail!("python3 is missing: install Python 3.11 or newer with its venv module");
         }
