@@ -58,7 +58,8 @@ fn recipes_that_make_no_sense_are_refused() {
     ] {
         refusals.expect(why, rl("grpo", &recipe, &["--set", set]), &[named]);
     }
-    let frozen = ["freeze_vision_tower=true", "freeze_multi_modal_projector=true", "freeze_language_model=true"];
+    let frozen =
+        ["freeze_vision_tower=true", "freeze_multi_modal_projector=true", "freeze_language_model=true"];
     let flags: Vec<&str> = frozen.iter().flat_map(|set| ["--set", set]).collect();
     refusals.expect("everything frozen", rl("grpo", &recipe, &flags), &["freeze_language_model"]);
     refusals.expect("nothing to resume", rl("grpo", &recipe, &["--resume"]), &["resume", "run"]);
@@ -79,7 +80,7 @@ fn rows_that_cannot_be_learnt_from_are_refused() {
         format!("{}\n{changed}\n", row())
     };
     for (why, text, named) in [
-        ("no JSON", "{}\nnonsense\n".to_owned(), "rows.jsonl:1"),
+        ("no JSON", format!("{}\nnonsense\n", row()), "rows.jsonl:2"),
         ("no answer", with("answer", Value::Null), "rows.jsonl:2"),
         ("a picture too few", with("images", json!([])), "<image>"),
         ("a picture that is missing", with("images", json!(["absent.png"])), "absent.png"),

@@ -60,7 +60,8 @@ fn triplets_have_the_released_columns_and_the_right_classes() {
     }
     let sheet = image::open(folder.at("by-features").join("contact_sheet.png")).expect("a picture").to_rgb8();
     // A row for every class; the picture in the last place of the blue row is not blue.
-    let blue_row = report["sheet_rows"].as_array().expect("rows").iter().position(|row| row["answer"] == "blue");
+    let blue_row =
+        report["sheet_rows"].as_array().expect("rows").iter().position(|row| row["answer"] == "blue");
     let top = 6 + 106 * blue_row.expect("a row") as u32 + 20;
     let is_blue = |left: u32| sheet.get_pixel(left, top).0[2] > 150 && sheet.get_pixel(left, top).0[0] < 100;
     assert!(is_blue(6 + 20) && is_blue(6 + 166 + 20) && !is_blue(6 + 2 * 166 + 20));
@@ -72,7 +73,10 @@ fn neighbours_come_from_names_or_a_table_and_shots_from_the_seed() {
     let (data, model) = (folder.arg("rows.jsonl"), golden_checkpoint("qwen2_5_vl-untied"));
     let by_names = trainer(arguments(&data, &folder.arg("names"), &model, &["--nearest", "names"])).json();
     assert_eq!(by_names["nearest"]["red"][0], "dark red");
-    let table = folder.write("table.json", json!({"red": ["green", "blue"], "dark red": ["blue"], "blue": ["red"]}).to_string());
+    let table = folder.write(
+        "table.json",
+        json!({"red": ["green", "blue"], "dark red": ["blue"], "blue": ["red"]}).to_string(),
+    );
     let by_table = trainer(arguments(&data, &folder.arg("table"), &model, &["--nearest", &table])).json();
     assert_eq!(by_table["nearest"]["red"][0], "blue");
     let shots = |out: &str, seed: &str| {
@@ -90,7 +94,8 @@ fn neighbours_come_from_names_or_a_table_and_shots_from_the_seed() {
 fn pictures_of_another_size_are_fitted_where_the_released_code_needs_it() {
     let folder = pictures();
     let (data, model) = (folder.arg("rows.jsonl"), golden_checkpoint("qwen2_5_vl-untied"));
-    let table = folder.write("table.json", json!({"red": ["blue"], "dark red": ["blue"], "blue": ["red"]}).to_string());
+    let table = folder
+        .write("table.json", json!({"red": ["blue"], "dark red": ["blue"], "blue": ["red"]}).to_string());
     let more = ["--nearest", table.as_str(), "--same-size"];
     trainer(arguments(&data, &folder.arg("out"), &model, &more)).json();
     for row in rows(&folder, "out") {
@@ -133,7 +138,11 @@ fn what_cannot_become_triplets_is_refused() {
     refusals.expect("one class", arguments(&one, &out, &model, &["--nearest", "names"]), &["1 class"]);
     let table = folder.write("table.json", json!({"red": ["green"]}).to_string());
     let more = ["--nearest", table.as_str()];
-    refusals.expect("a table without neighbours", arguments(&data, &out, &model, &more), &[&table, "neighbour"]);
+    refusals.expect(
+        "a table without neighbours",
+        arguments(&data, &out, &model, &more),
+        &[&table, "neighbour"],
+    );
     let folder_in_use = folder.dir();
     refusals.expect("a filled folder", arguments(&data, &folder_in_use, &model, &[]), &["not empty"]);
     refusals.check();

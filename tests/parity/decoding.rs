@@ -71,7 +71,8 @@ fn tokens_tell_how_likely_they_were() {
         (prepare(&recognizer, &case.messages).prompt, case.greedy_ids[0])
     });
     let processor = recognizer.processor();
-    let sampling = SamplingOptions { temperature: TEMPERATURE, top_p: 0.9, seed: 4, ..SamplingOptions::default() };
+    let sampling =
+        SamplingOptions { temperature: TEMPERATURE, top_p: 0.9, seed: 4, ..SamplingOptions::default() };
     let stop = StopRules { max_new_tokens: 6, ..StopRules::default() };
     let borrowed: Vec<&Prompt> = prompts.iter().map(|(prompt, _)| prompt).collect();
     let banned = prompts.each_ref().map(|(_, likeliest)| *likeliest);

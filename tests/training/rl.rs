@@ -65,7 +65,10 @@ fn every_surrogate_learns() {
 
 #[test]
 fn a_reference_can_be_charged_in_the_reward() {
-    assert_learns("grpo", &["kl.place=reward", "kl.target=0.1", "kl.estimator=k1", "views.anchor.answers=10"]);
+    assert_learns(
+        "grpo",
+        &["kl.place=reward", "kl.target=0.1", "kl.estimator=k1", "views.anchor.answers=10"],
+    );
     let colours = Colours::new();
     let settings = ["kl.place=reward", "kl.target=0.1", "kl.horizon=300", "max_steps=6"];
     colours.train("grpo", "run", &settings);
@@ -74,26 +77,36 @@ fn a_reference_can_be_charged_in_the_reward() {
 }
 
 /// Answers that are the same for all pictures need no picture: nothing but the contrast makes them depend on it.
+/// Over three seeds, since in a model of this size a single run wanders.
 #[test]
 fn a_contrast_grows_where_it_is_asked_for() {
     let colours = Colours::new();
     colours.write_rows("same.jsonl", "a", "a", |_| ());
     let rows = colours.rows("same.jsonl");
-    let contrast = |verb: &str, run: &str, settings: &[&str]| {
-        // All black, so that every step is held against the same picture.
-        let fixed = ["max_steps=24", "filter.enabled=false", "mask.probability=1.0", &rows];
-        colours.train(verb, run, &[fixed.as_slice(), settings].concat());
-        let contrast = colours.column(run, "/loss/contrast");
-        (contrast[0], contrast[21..].iter().sum::<f64>() / 3.0)
+    // At the first step and over the last three.
+    let contrast = |verb: &str, picture: &str, weight: f64| {
+        let (mut first, mut last) = (0.0, 0.0);
+        for seed in 1..=3 {
+            let run = format!("{verb}-{picture}-{seed}");
+            let settings = [
+                format!("seed={seed}"),
+                format!("contrasts.{picture}.coefficient={weight:?}"),
+                format!("contrasts.{picture}.measured=true"),
+            ];
+            // All black, so that every step is held against the same picture.
+            let fixed = ["max_steps=24", "filter.enabled=false", "mask.probability=1.0", &rows];
+            let settings: Vec<&str> = fixed.into_iter().chain(settings.iter().map(String::as_str)).collect();
+            colours.train(verb, &run, &settings);
+            let contrast = colours.column(&run, "/loss/contrast");
+            first += contrast[0];
+            last += contrast[21..].iter().sum::<f64>() / 3.0;
+        }
+        last / first
     };
     for (verb, picture) in [("papo", "mask"), ("tapo", "negative")] {
-        let measured = format!("contrasts.{picture}.measured=true");
-        let weight = |weight: f64| format!("contrasts.{picture}.coefficient={weight:?}");
-        let (first, last) = contrast(verb, verb, &[&weight(0.1), &measured]);
-        let name = format!("grpo-{picture}");
-        let (plain_first, plain_last) = contrast("grpo", &name, &[&weight(0.0), &measured]);
-        assert!(last > 2.0 * first, "{verb}: from {first:.3} to {last:.3}");
-        assert!(plain_last < 1.5 * plain_first, "grpo: from {plain_first:.3} to {plain_last:.3}");
+        let (asked, unasked) = (contrast(verb, picture, 0.1), contrast("grpo", picture, 0.0));
+        assert!(asked > 1.4, "{verb}: the contrast is {asked:.2} times what it was");
+        assert!(unasked < 1.0, "grpo: the contrast is {unasked:.2} times what it was");
     }
 }
 
@@ -107,8 +120,12 @@ fn answers_are_learnt_from_the_picture_that_is_configured() {
     let learn = |run: &str, file: &str, condition: &str| {
         let condition = format!("views.positive.conditioned_on={condition}");
         let rows = colours.rows(file);
-        let settings =
-            ["max_steps=1", "filter.enabled=false", "views.anchor.answers=0", "contrasts.negative.coefficient=0.0"];
+        let settings = [
+            "max_steps=1",
+            "filter.enabled=false",
+            "views.anchor.answers=0",
+            "contrasts.negative.coefficient=0.0",
+        ];
         colours.train("tapo", run, &[settings.as_slice(), &[&condition, &rows]].concat());
         colours.bytes(run, "model.safetensors")
     };
@@ -124,14 +141,18 @@ fn micro_batches_and_workers_do_not_change_what_is_learnt() {
     let colours = Colours::new();
     // An optimizer that divides by about one does not magnify what the order of sums leaves.
     let learn = |run: &str, settings: &[&str]| {
-        let fixed = ["max_steps=2", "filter.enabled=false", "update.adam_epsilon=1.0", "update.learning_rate=0.1"];
+        let fixed =
+            ["max_steps=2", "filter.enabled=false", "update.adam_epsilon=1.0", "update.learning_rate=0.1"];
         colours.train("tapo", run, &[fixed.as_slice(), settings].concat());
         colours.bytes(run, "model.safetensors")
     };
     let whole = learn("whole", &["update.micro_batch_size=60"]);
     let other = learn("parts", &["update.micro_batch_size=7"]);
     let two = learn("two", &["update.micro_batch_size=7", "workers=2"]);
-    assert!(two == learn("again", &["update.micro_batch_size=7", "workers=2"]), "the same run has the same bits");
+    assert!(
+        two == learn("again", &["update.micro_batch_size=7", "workers=2"]),
+        "the same run has the same bits"
+    );
     let mut largest = Largest::new("weights by other micro-batches", OTHER_ORDER);
     for parts in [&other, &two] {
         for ((name, whole), (_, parts)) in weights(&whole).iter().zip(weights(parts)) {
@@ -147,13 +168,17 @@ fn micro_batches_and_workers_do_not_change_what_is_learnt() {
 fn a_run_that_was_resumed_is_the_run_that_was_not() {
     // Four of six questions a step: the run is stopped in the middle of an epoch.
     let settings = ["max_steps=6", "save_steps=3", "rollout.prompts_per_step=4", "rollout.prompts_per_try=4"];
-    for (verb, more) in [("tapo", "workers=2"), ("grpo", "kl.target=0.1"), ("noisy-rollout", "noise.middle_step=3")] {
+    for (verb, more) in
+        [("tapo", "workers=2"), ("grpo", "kl.target=0.1"), ("noisy-rollout", "noise.middle_step=3")]
+    {
         let colours = Colours::new();
         let settings = [settings.as_slice(), &[more]].concat();
         colours.train(verb, "whole", &settings);
         colours.copy_state("whole", "resumed", 3);
         colours.resume(verb, "resumed", &settings);
-        for file in ["model.safetensors", "checkpoint-6/optimizer.safetensors", "checkpoint-6/trainer_state.json"] {
+        for file in
+            ["model.safetensors", "checkpoint-6/optimizer.safetensors", "checkpoint-6/trainer_state.json"]
+        {
             let is_same = colours.bytes("whole", file) == colours.bytes("resumed", file);
             assert!(is_same, "{verb}: {file} differs");
         }
@@ -171,8 +196,11 @@ fn a_run_that_was_killed_can_be_gone_on_with() {
 
     let colours = Colours::new();
     let settings = ["save_steps=2", "filter.enabled=false"];
-    let mut program =
-        colours.start("dapo", "run", &[settings.as_slice(), &["max_steps=100000", "save_total_limit=2"]].concat());
+    let mut program = colours.start(
+        "dapo",
+        "run",
+        &[settings.as_slice(), &["max_steps=100000", "save_total_limit=2"]].concat(),
+    );
     let begun = Instant::now();
     while colours.log("run").len() < 5 {
         assert!(begun.elapsed() < PATIENCE, "no steps were made");
@@ -199,9 +227,17 @@ fn a_user_judges_with_a_program_of_their_own() {
     assert!(scores[0] < 0.6 && scores[19] > 0.9, "{scores:.2?}");
     assert_eq!(colours.column("run", "/reward/command~1seen"), [1.0; 20]);
 
-    let broken = colours.attempt("grpo", "broken", &["max_steps=2", "reward.command.argv=[\"sh\", \"-c\", \"exit 3\"]"]);
+    let broken = colours.attempt(
+        "grpo",
+        "broken",
+        &["max_steps=2", "reward.command.argv=[\"sh\", \"-c\", \"exit 3\"]"],
+    );
     assert_eq!(broken.code, Some(2), "{}", broken.stderr);
-    assert!(broken.stderr.contains("the reward command") && broken.stderr.contains("hint: "), "{}", broken.stderr);
+    assert!(
+        broken.stderr.contains("the reward command") && broken.stderr.contains("hint: "),
+        "{}",
+        broken.stderr
+    );
 }
 
 #[test]

@@ -8,9 +8,7 @@ mod sheet;
 use crate::checkpoint::{self, create_folder, read_text, refuse_filled, write_file};
 use crate::cli::TripletsArgs;
 use crate::commands::read_photo;
-use crate::dataset::{
-    ImagesByClass, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets,
-};
+use crate::dataset::{ImagesByClass, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets};
 use crate::device;
 use crate::evaluate::{Row, read_rows};
 use crate::progress::clock;
@@ -70,11 +68,15 @@ pub fn run(arguments: &TripletsArgs) -> Result<()> {
     let nearest = nearest_classes(arguments, &rows, &shots)?;
     let names = nearest.iter().map(|(label, (other, _))| (label.clone(), other.clone())).collect();
     let found = triplets(&shots, &names, arguments.seed);
-    ensure!(!found.is_empty(), "no class has two pictures\nhint: positives need a second picture of the class");
+    ensure!(
+        !found.is_empty(),
+        "no class has two pictures\nhint: positives need a second picture of the class"
+    );
 
     create_folder(&arguments.out)?;
     let out = fs::canonicalize(&arguments.out)?;
-    let lines = found.iter().map(|triplet| line(arguments, &rows, *triplet, &out)).collect::<Result<Vec<_>>>()?;
+    let lines =
+        found.iter().map(|triplet| line(arguments, &rows, *triplet, &out)).collect::<Result<Vec<_>>>()?;
     write_file(&out.join("triplets.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
     let shown = one_of_every_class(&rows, &found);
     sheet::write(&out.join("contact_sheet.png"), &rows, &shown)?;
@@ -130,11 +132,7 @@ fn nearest_classes(
 }
 
 /// What the vision tower makes of every picture, averaged over its tokens.
-fn features(
-    arguments: &TripletsArgs,
-    rows: &[Row],
-    shots: &ImagesByClass,
-) -> Result<BTreeMap<usize, Vec<f64>>> {
+fn features(arguments: &TripletsArgs, rows: &[Row], shots: &ImagesByClass) -> Result<BTreeMap<usize, Vec<f64>>> {
     let recognizer = checkpoint::load(arguments.model.as_deref(), &device::open(arguments.device)?)?;
     let total: usize = shots.values().map(Vec::len).sum();
     let begun = Instant::now();
@@ -167,7 +165,9 @@ fn nearest_by_table(path: &Path, shots: &ImagesByClass) -> Result<BTreeMap<Strin
         all.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let neighbours: BTreeMap<String, Vec<String>> = match &table {
-        Value::Object(entries) => entries.iter().map(|(label, value)| (label.clone(), names(value))).collect(),
+        Value::Object(entries) => {
+            entries.iter().map(|(label, value)| (label.clone(), names(value))).collect()
+        }
         Value::Array(entries) => entries
             .iter()
             .filter_map(|entry| Some((entry["name"].as_str()?.to_owned(), names(&entry["nearest"]))))
@@ -212,7 +212,9 @@ fn line(arguments: &TripletsArgs, rows: &[Row], triplet: Triplet, out: &Path) ->
         create_folder(&folder)?;
         let name = format!("{}-{role}.png", triplet.anchor);
         let fitted = resize(&photo, width, height, FilterType::CatmullRom);
-        fitted.save(folder.join(&name)).with_context(|| format!("cannot write {}", folder.join(&name).display()))?;
+        fitted
+            .save(folder.join(&name))
+            .with_context(|| format!("cannot write {}", folder.join(&name).display()))?;
         Ok(Path::new("images").join(name))
     };
     let row = json!({

@@ -74,7 +74,10 @@ pub fn triplets(classes: &ImagesByClass, nearest: &BTreeMap<String, String>, see
 /// The nearest other class of every class by the cosine of their mean features, and that cosine. Features
 /// are brought to zero mean and unit variance first, so that what all pictures share counts for nothing.
 #[must_use]
-pub fn nearest_by_features(classes: &ImagesByClass, features: &BTreeMap<usize, Vec<f64>>) -> BTreeMap<String, (String, f64)> {
+pub fn nearest_by_features(
+    classes: &ImagesByClass,
+    features: &BTreeMap<usize, Vec<f64>>,
+) -> BTreeMap<String, (String, f64)> {
     let width = features.values().next().map_or(0, Vec::len);
     let count = features.len().max(1) as f64;
     let scaled: Vec<(f64, f64)> = (0..width)
@@ -135,9 +138,13 @@ mod tests {
     fn positives_share_the_class_and_negatives_come_from_the_nearest() {
         let nearest = [("a", "b"), ("b", "a"), ("c", "b")].map(|(x, y)| (x.to_owned(), y.to_owned())).into();
         let found = triplets(&three(), &nearest, 1);
-        assert_eq!(found.iter().map(|triplet| triplet.anchor).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
+        assert_eq!(
+            found.iter().map(|triplet| triplet.anchor).collect::<Vec<_>>(),
+            (0..7).collect::<Vec<_>>()
+        );
         for Triplet { anchor, positive, negative } in &found {
-            let class = |picture: usize| three().into_iter().find(|(_, all)| all.contains(&picture)).expect("one").0;
+            let class =
+                |picture: usize| three().into_iter().find(|(_, all)| all.contains(&picture)).expect("one").0;
             assert!(positive != anchor && class(*positive) == class(*anchor));
             let expected: &str = if class(*anchor) == "b" { "a" } else { "b" };
             assert_eq!(class(*negative), expected);
@@ -157,7 +164,15 @@ mod tests {
     #[test]
     fn features_tell_which_class_is_near() {
         // The first dimension is large and tells nothing; the second one does.
-        let rows = [[100.0, 1.0], [101.0, 1.1], [99.0, 0.9], [100.0, 0.8], [101.0, 0.7], [99.0, -5.0], [100.0, -5.1]];
+        let rows = [
+            [100.0, 1.0],
+            [101.0, 1.1],
+            [99.0, 0.9],
+            [100.0, 0.8],
+            [101.0, 0.7],
+            [99.0, -5.0],
+            [100.0, -5.1],
+        ];
         let features = rows.iter().map(|row| row.to_vec()).enumerate().collect();
         let nearest = nearest_by_features(&three(), &features);
         assert_eq!(nearest["a"].0, "b");

@@ -40,8 +40,11 @@ pub fn alarms(history: &[LogLine], now: &LogLine, wanted_groups: usize) -> Vec<S
             100.0 * now.several_names
         ));
     }
-    let learnt: Vec<&LogLine> =
-        history.iter().chain([now]).filter(|line| line.groups_used > 0 && line.updates_skipped == 0).collect();
+    let learnt: Vec<&LogLine> = history
+        .iter()
+        .chain([now])
+        .filter(|line| line.groups_used > 0 && line.updates_skipped == 0)
+        .collect();
     let (Some(last), Some(first)) = (learnt.last_chunk::<WINDOW>(), learnt.first_chunk::<WINDOW>()) else {
         return found;
     };
@@ -77,7 +80,9 @@ pub fn alarms(history: &[LogLine], now: &LogLine, wanted_groups: usize) -> Vec<S
     }
     let (length, at_first) = (mean(last, |line| line.answer_tokens), mean(first, |line| line.answer_tokens));
     if length > 2.0 * at_first {
-        found.push(format!("length explosion: from {at_first:.0} to {length:.0} tokens an answer; see reward.overlong"));
+        found.push(format!(
+            "length explosion: from {at_first:.0} to {length:.0} tokens an answer; see reward.overlong"
+        ));
     }
     found
 }

@@ -67,8 +67,11 @@ mod tests {
         assert_eq!(weights(Average::Sequence), [1.0 / 9.0, 1.0 / 6.0, 1.0 / 3.0]);
         assert_eq!(weights(Average::Length), [1.0 / 12.0; 3]);
         for average in [Average::Token, Average::MicroBatchToken, Average::Sequence] {
-            let ones: f64 =
-                weights(average).iter().zip([3, 2, 1]).map(|(weight, length)| weight * f64::from(length)).sum();
+            let ones: f64 = weights(average)
+                .iter()
+                .zip([3, 2, 1])
+                .map(|(weight, length)| weight * f64::from(length))
+                .sum();
             assert!((ones - 1.0).abs() < 1e-12, "{average:?}: {ones}");
         }
     }

@@ -4,7 +4,7 @@ use super::advantage::{Estimator, advantages};
 use super::question::Question;
 use super::recipe::RlRecipe;
 use super::reward::{Answered, Jury, Verdict, find_labels};
-use super::rollout::{Drawn, Drawer};
+use super::rollout::{Drawer, Drawn};
 use super::seed::{Purpose, derived};
 use super::tokens::PerToken;
 use super::views::{ConditionOn, Picture, PictureMaker};
@@ -200,9 +200,7 @@ impl Gatherer<'_> {
             };
             let drawn = self.drawer.draw(&prompts, view.answers, seed)?;
             let likeliest = match self.recipe.advantage {
-                Estimator::Remax => {
-                    Some(Drawer { temperature: 0.0, ..self.drawer }.draw(&prompts, 1, seed)?)
-                }
+                Estimator::Remax => Some(Drawer { temperature: 0.0, ..self.drawer }.draw(&prompts, 1, seed)?),
                 _ => None,
             };
             let condition = match view.conditioned_on {
@@ -217,12 +215,13 @@ impl Gatherer<'_> {
             let all = drawn.into_iter().zip(verdicts).enumerate();
             for (group, (index, (drawn, verdicts))) in groups.iter_mut().zip(all) {
                 let greedy = greedy.get(index).map_or(0.0, |verdicts| verdicts[0].overall);
-                group.answers.extend(
-                    drawn
-                        .into_iter()
-                        .zip(verdicts)
-                        .map(|(drawn, verdict)| Answer { view: picture, condition, drawn, verdict, greedy }),
-                );
+                group.answers.extend(drawn.into_iter().zip(verdicts).map(|(drawn, verdict)| Answer {
+                    view: picture,
+                    condition,
+                    drawn,
+                    verdict,
+                    greedy,
+                }));
             }
         }
         Ok(groups)

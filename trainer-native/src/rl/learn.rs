@@ -3,7 +3,8 @@
 use super::average::{Average, Totals};
 use super::gather::{Answer, Group, step_advantages};
 use super::kl::{KlPlace, distance};
-use super::log_prob::{Scored, Scorer, TokenGradients, TokenScores};
+use super::learnt::{Learnt, Mismatch};
+use super::log_prob::{CHUNK_ROWS, Scored, Scorer, TokenGradients, TokenScores};
 use super::objective::{ContrastScores, LossParts, LossSettings, TokenBatch, evaluate};
 use super::recipe::RlRecipe;
 use super::tokens::{PerToken, lengths, padded, rows};
@@ -15,53 +16,6 @@ use burn::module::Module;
 use burn::tensor::Device;
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
-
-/// What a step has learnt.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Learnt {
-    /// The terms of the loss, averaged over the step's updates.
-    pub parts: LossParts,
-    /// The joint norm of the gradient before it was clipped, averaged over updates.
-    pub grad_norm: f64,
-    /// Distance to the reference, as it was charged.
-    pub kl: f64,
-    /// How far the log-probabilities of the sampler are from the trainer's, before the first update.
-    pub mismatch: Mismatch,
-    /// Updates whose gradient was no number and that changed nothing.
-    pub skipped: usize,
-}
-
-/// Distances between two lists of log-probabilities that should be the same.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Mismatch {
-    /// The largest.
-    pub largest: f64,
-    sum: f64,
-    count: usize,
-}
-
-impl Mismatch {
-    fn note(&mut self, sampled: &[f32], scored: &[f32]) {
-        for (left, right) in sampled.iter().zip(scored) {
-            let apart = f64::from((left - right).abs());
-            self.largest = self.largest.max(apart);
-            self.sum += apart;
-            self.count += 1;
-        }
-    }
-
-    fn join(&mut self, other: Self) {
-        self.largest = self.largest.max(other.largest);
-        self.sum += other.sum;
-        self.count += other.count;
-    }
-
-    /// The mean.
-    #[must_use]
-    pub fn mean(&self) -> f64 {
-        self.sum / self.count.max(1) as f64
-    }
-}
 
 /// Everything that learning needs and does not change.
 #[derive(Clone, Copy)]
@@ -197,11 +151,13 @@ impl Teacher<'_> {
         let charged_in_reward = self.reference.is_some() && recipe.kl.place == KlPlace::Reward;
         // A step of one update begins where its update does.
         if recipe.updates_per_step() > 1 || charged_in_reward {
-            let old = self.score(plain, &items, |item| item.seen_with(item.answer.condition), false)?.log_prob;
+            let old =
+                self.score(plain, &items, |item| item.seen_with(item.answer.condition), false)?.log_prob;
             items.iter_mut().zip(old).for_each(|(item, old)| item.old = Some(old));
         }
         if let Some(reference) = self.reference {
-            let scores = self.score(reference, &items, |item| item.seen_with(item.answer.condition), false)?;
+            let scores =
+                self.score(reference, &items, |item| item.seen_with(item.answer.condition), false)?;
             items.iter_mut().zip(scores.log_prob).for_each(|(item, row)| item.reference = Some(row));
         }
         if !recipe.parity.contrast_gradient {
@@ -257,9 +213,11 @@ impl Teacher<'_> {
             config: self.config,
             temperature: self.recipe.rollout.temperature,
             with_entropy,
+            chunk_rows: CHUNK_ROWS,
         };
         let scored: Vec<Scored<'_>> = items.iter().map(seen).collect();
-        let batches: Vec<&[Scored<'_>]> = scored.chunks(self.recipe.update.micro_batch_size).collect();
+        let batches =
+            self.recipe.update.micro_batches(&scored, |one| one.prompt.ids.len() + one.answer.len());
         let mut all = TokenScores::default();
         for scores in self.workers.map(batches, |batch| Ok(scorer.read(batch).scores(model)))? {
             all.log_prob.extend(scores.log_prob);
@@ -277,7 +235,10 @@ impl Teacher<'_> {
         moment: Moment,
     ) -> Result<(NamedGradients, LossParts, Mismatch)> {
         let settings = self.recipe.loss(moment.kl_coefficient);
-        let batches: Vec<&[Item<'_>]> = items.chunks(self.recipe.update.micro_batch_size).collect();
+        let batches = self.recipe.update.micro_batches(items, |item| {
+            let seen = item.seen_with(item.answer.condition);
+            seen.prompt.ids.len() + seen.answer.len()
+        });
         let totals = Totals {
             answers: items.len(),
             tokens: items.iter().map(|item| item.answer.drawn.ids.len()).sum(),
@@ -316,6 +277,7 @@ impl Teacher<'_> {
             config: self.config,
             temperature: recipe.rollout.temperature,
             with_entropy: settings.needs_entropy(),
+            chunk_rows: CHUNK_ROWS,
         };
         let read = |picture: fn(&Item<'_>) -> Picture| {
             scorer.read(&items.iter().map(|item| item.seen_with(picture(item))).collect::<Vec<_>>())
@@ -332,7 +294,8 @@ impl Teacher<'_> {
         let mut contrast_scores = Vec::new();
         for (index, contrast) in contrasts.iter().enumerate() {
             let scores = if recipe.parity.contrast_gradient {
-                let seen: Vec<Scored<'_>> = items.iter().map(|item| item.seen_with(contrast.picture)).collect();
+                let seen: Vec<Scored<'_>> =
+                    items.iter().map(|item| item.seen_with(contrast.picture)).collect();
                 let pass = scorer.read(&seen);
                 let scores = pass.scores(&plain);
                 contrast_passes.push(pass);

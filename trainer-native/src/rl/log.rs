@@ -1,7 +1,7 @@
 //! What a run says of every step: a JSON line in `log.jsonl`, and a line on the console.
 
 use super::gather::{Answer, Gathered};
-use super::learn::Learnt;
+use super::learnt::Learnt;
 use super::objective::LossParts;
 use super::recipe::RlRecipe;
 use super::reward::Verdict;
@@ -177,7 +177,8 @@ impl LogLine {
 /// The file cannot be written.
 pub fn read_until(path: &Path, step: usize) -> Result<Vec<LogLine>> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(Vec::new()) };
-    let parse = |line: &str| serde_json::from_str::<LogLine>(line).ok().map(|parsed| (line.to_owned(), parsed));
+    let parse =
+        |line: &str| serde_json::from_str::<LogLine>(line).ok().map(|parsed| (line.to_owned(), parsed));
     let kept: Vec<(String, LogLine)> =
         text.lines().filter_map(parse).filter(|(_, parsed)| parsed.step <= step).collect();
     let rest: String = kept.iter().map(|(line, _)| format!("{line}\n")).collect();

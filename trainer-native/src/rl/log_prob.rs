@@ -14,7 +14,7 @@ use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 
 /// Most rows of logits at a time.
-const CHUNK_ROWS: usize = 2048;
+pub const CHUNK_ROWS: usize = 2048;
 
 /// An answer behind the prompt that it is conditioned on.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ pub struct Scorer<'model> {
     pub temperature: f64,
     /// Whether entropies are computed.
     pub with_entropy: bool,
+    /// Most rows of logits at a time.
+    pub chunk_rows: usize,
 }
 
 /// A forward pass up to the last states of all tokens that are scored.
@@ -139,9 +141,9 @@ impl Pass<'_> {
         for (start, targets) in self.chunks() {
             let (log_prob, entropy) = scorer.head(states.clone().narrow(0, start, targets.len()), targets);
             log_probs.extend(log_prob.into_data().iter::<f32>());
-            entropies.extend(entropy.into_iter().flat_map(|entropy| {
-                entropy.into_data().iter::<f32>().collect::<Vec<_>>()
-            }));
+            entropies.extend(
+                entropy.into_iter().flat_map(|entropy| entropy.into_data().iter::<f32>().collect::<Vec<_>>()),
+            );
         }
         let entropy = if entropies.is_empty() { Vec::new() } else { self.split(&entropies) };
         TokenScores { log_prob: self.split(&log_probs), entropy }
@@ -182,7 +184,8 @@ impl Pass<'_> {
 
     /// Where parts begin, and their targets.
     fn chunks(&self) -> impl Iterator<Item = (usize, &[i32])> {
-        self.targets.chunks(CHUNK_ROWS).enumerate().map(|(index, targets)| (index * CHUNK_ROWS, targets))
+        let rows = self.scorer.chunk_rows;
+        self.targets.chunks(rows).enumerate().map(move |(index, targets)| (index * rows, targets))
     }
 
     fn split(&self, values: &[f32]) -> PerToken {
@@ -195,5 +198,64 @@ impl Pass<'_> {
                 row.to_vec()
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{checkpoint, device};
+    use burn::module::Module;
+
+    /// The chain rule, cut into parts, gives what autograd gives in one piece; sums have another order.
+    const OTHER_ORDER: f32 = 1e-5;
+
+    #[test]
+    fn the_gradient_in_parts_is_the_gradient() {
+        let mut recording = device::storage().expect("a processor");
+        recording.device = recording.device.autodiff();
+        recording.precision = Some(fine_r1_core::weights::Precision::F32);
+        let recognizer = checkpoint::load(None, &recording).expect("the embedded model");
+        let (processor, model) = recognizer.into_parts();
+        let prompts = ["Which one?", "What is this airliner, and why?"]
+            .map(|text| processor.prompt(text, Vec::new()).expect("a prompt"));
+        let answers = ["A320, with two engines.", "E-190"]
+            .map(|text| processor.tokenizer().encode(text).expect("tokens"));
+        let scored: Vec<Scored<'_>> =
+            prompts.iter().zip(&answers).map(|(prompt, answer)| Scored { prompt, answer }).collect();
+        let weights = |scale: f32| -> PerToken {
+            answers.iter().map(|ids| ids.iter().map(|id| scale * ((id % 7) as f32 - 3.0)).collect()).collect()
+        };
+        let gradients = TokenGradients { log_prob: weights(0.1), entropy: weights(0.05) };
+        let scorer = Scorer {
+            model: &model,
+            config: processor.config(),
+            temperature: 0.8,
+            with_entropy: true,
+            chunk_rows: 3,
+        };
+        let pass = scorer.read(&scored);
+        let scores = pass.scores(&model.valid());
+        let found = pass.backward(&gradients);
+
+        let whole = scorer.read(&scored);
+        let (log_prob, entropy) = scorer.head(whole.states.clone(), &whole.targets);
+        let entropy = entropy.expect("asked for");
+        let read = |tensor: &Tensor<1>| tensor.to_data().iter::<f32>().collect::<Vec<f32>>();
+        for (found, expected) in [(&scores.log_prob, &log_prob), (&scores.entropy, &entropy)] {
+            for (found, expected) in found.concat().iter().zip(read(expected)) {
+                assert!((found - expected).abs() < OTHER_ORDER, "{found}, expected {expected}");
+            }
+        }
+        let weight = |rows: &PerToken| Tensor::<1>::from_floats(rows.concat().as_slice(), &model.device());
+        let loss =
+            (log_prob * weight(&gradients.log_prob)).sum() + (entropy * weight(&gradients.entropy)).sum();
+        let expected = collect(&model, &mut loss.backward());
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+        for (name, expected) in expected {
+            let scale = expected.clone().abs().max().into_scalar::<f32>().max(1.0);
+            let apart = (found[&name].clone() - expected).abs().max().into_scalar::<f32>();
+            assert!(apart <= OTHER_ORDER * scale, "{name}: {apart} of {scale}");
+        }
     }
 }

@@ -183,10 +183,9 @@ fn read_question(
     let positive = pictures(&settings.positive_key, &["image_noisy", "positive"])?;
     let negative = pictures(&settings.negative_key, &["image_aug", "images_aug", "negative"])?;
 
-    let problem = problem.filter(|problem| !problem.trim().is_empty()).map_or_else(
-        || IMAGE_TAG.repeat(images.len()) + &settings.question,
-        str::to_owned,
-    );
+    let problem = problem
+        .filter(|problem| !problem.trim().is_empty())
+        .map_or_else(|| IMAGE_TAG.repeat(images.len()) + &settings.question, str::to_owned);
     // Files of questions alone leave the place of their only picture out.
     let problem = match problem.contains(IMAGE_TAG) {
         false if images.len() == 1 => format!("{IMAGE_TAG}{problem}"),
@@ -224,11 +223,8 @@ fn read_question(
 
 /// The value of the named column, or of the first that there is.
 fn column<'row>(columns: &'row Map<String, Value>, key: &str, names: &[&str]) -> Option<&'row Value> {
-    let found = if key.is_empty() {
-        names.iter().find_map(|name| columns.get(*name))
-    } else {
-        columns.get(key)
-    };
+    let found =
+        if key.is_empty() { names.iter().find_map(|name| columns.get(*name)) } else { columns.get(key) };
     found.filter(|value| !value.is_null())
 }
 
@@ -238,8 +234,12 @@ fn sources(value: &Value, root: &Path) -> Result<Vec<Source>> {
             Value::String(path) => Some(path.as_str()),
             Value::Object(fields) => {
                 if let Some(bytes) = fields.get("bytes").and_then(Value::as_array) {
-                    let bytes = bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
-                    return bytes.collect::<Option<Vec<u8>>>().map(Source::Bytes).context("bytes out of range");
+                    let bytes =
+                        bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
+                    return bytes
+                        .collect::<Option<Vec<u8>>>()
+                        .map(Source::Bytes)
+                        .context("bytes out of range");
                 }
                 fields.get("path").and_then(Value::as_str)
             }
@@ -307,7 +307,10 @@ mod tests {
     fn rows_that_cannot_be_asked_are_refused() {
         for (row, reason) in [
             (json!({ "problem": "Why?" }), "no answer"),
-            (json!({ "problem": "<image><image>Why?", "answer": "A", "images": ["Cargo.toml"] }), "2 <image> tags"),
+            (
+                json!({ "problem": "<image><image>Why?", "answer": "A", "images": ["Cargo.toml"] }),
+                "2 <image> tags",
+            ),
             (json!({ "answer": "A", "images": ["absent.jpg"] }), "absent.jpg is missing"),
             (json!({ "answer": "A", "images": [3] }), "no path"),
             (

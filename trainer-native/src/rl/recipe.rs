@@ -8,15 +8,16 @@ use super::entropy::EntropySettings;
 use super::filter::FilterSettings;
 use super::kl::{KlPlace, KlSettings};
 use super::objective::{LossSettings, Objective};
+use super::overlay::{merge, set};
 use super::parity::{Parity, Preset};
 use super::question::DataSettings;
 use super::reward::RewardSettings;
+use super::rollout::RolloutSettings;
 use super::schedule::NoiseSettings;
 use super::surrogate::PolicySettings;
+use super::update::UpdateSettings;
 use super::views::{ContrastView, MaskSettings, Picture, RolloutView};
 use crate::checkpoint::read_text;
-use crate::optimizer::MatrixRule;
-use crate::sft::Schedule;
 use anyhow::{Context, Result, anyhow, bail};
 use fine_r1_core::image::perturb::NOISE_STEPS;
 use serde::{Deserialize, Serialize};
@@ -120,87 +121,6 @@ impl Default for RlRecipe {
     }
 }
 
-/// The `[rollout]` table of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RolloutSettings {
-    /// Questions of a step.
-    pub prompts_per_step: usize,
-    /// Questions that are drawn at a time until a step has enough; 0 takes as many as a step has.
-    pub prompts_per_try: usize,
-    /// Divides the scores, in drawing and in learning.
-    pub temperature: f64,
-    /// Draw from the likeliest tokens whose probabilities reach this sum. Below 1 answers are drawn from another
-    /// distribution than the one they are learnt under.
-    pub top_p: f64,
-    /// Most tokens of an answer.
-    pub max_new_tokens: usize,
-    /// Answers that are decoded together.
-    pub decode_batch: usize,
-}
-
-impl Default for RolloutSettings {
-    fn default() -> Self {
-        Self {
-            prompts_per_step: 384,
-            prompts_per_try: 128,
-            temperature: 1.0,
-            top_p: 0.99,
-            max_new_tokens: 2048,
-            decode_batch: 64,
-        }
-    }
-}
-
-/// The `[update]` table of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct UpdateSettings {
-    /// Questions of an update; 0 takes all of a step.
-    pub prompts_per_update: usize,
-    /// How often a step's answers are gone through.
-    pub passes: usize,
-    /// Answers of a micro-batch.
-    pub micro_batch_size: usize,
-    /// What moves the matrices: `adamw` or `muon`.
-    pub optim: MatrixRule,
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// After the warm-up.
-    pub lr_scheduler_type: Schedule,
-    /// Steps in which the learning rate rises from zero.
-    pub warmup_steps: usize,
-    /// Share of a matrix that an update at learning rate 1 takes away.
-    pub weight_decay: f32,
-    /// Decay of AdamW's first moment.
-    pub adam_beta1: f32,
-    /// Decay of AdamW's second moment.
-    pub adam_beta2: f32,
-    /// Keeps AdamW's division finite.
-    pub adam_epsilon: f32,
-    /// Longest joint gradient; 0 does not clip.
-    pub max_grad_norm: f64,
-}
-
-impl Default for UpdateSettings {
-    fn default() -> Self {
-        Self {
-            prompts_per_update: 128,
-            passes: 1,
-            micro_batch_size: 4,
-            optim: MatrixRule::Adamw,
-            learning_rate: 1e-6,
-            lr_scheduler_type: Schedule::Constant,
-            warmup_steps: 0,
-            weight_decay: 1e-2,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            max_grad_norm: 1.0,
-        }
-    }
-}
-
 impl RlRecipe {
     /// Reads a recipe for an objective; `overrides` are `table.key=value` in TOML's spelling and win.
     ///
@@ -234,7 +154,8 @@ impl RlRecipe {
             && let Some(preset) = parity.remove("preset")
         {
             let preset: Preset = preset.try_into()?;
-            defaults.insert("parity".into(), toml::Value::try_from(preset.apply(objective.defaults().parity))?);
+            defaults
+                .insert("parity".into(), toml::Value::try_from(preset.apply(objective.defaults().parity))?);
         }
         merge(&mut defaults, given);
         Ok(defaults.try_into()?)
@@ -255,7 +176,10 @@ impl RlRecipe {
             ("workers", is_count(self.workers)),
             ("rollout.prompts_per_step", is_count(self.rollout.prompts_per_step)),
             ("rollout.temperature", is_above_zero(self.rollout.temperature)),
-            ("rollout.top_p", (self.rollout.top_p > 0.0 && self.rollout.top_p <= 1.0, "above 0 and at most 1")),
+            (
+                "rollout.top_p",
+                (self.rollout.top_p > 0.0 && self.rollout.top_p <= 1.0, "above 0 and at most 1"),
+            ),
             ("rollout.max_new_tokens", is_count(self.rollout.max_new_tokens)),
             ("rollout.decode_batch", is_count(self.rollout.decode_batch)),
             ("update.passes", is_count(self.update.passes)),
@@ -269,12 +193,17 @@ impl RlRecipe {
             ("views", (answers > 0, "a table with a view that has answers")),
             (
                 "views",
-                (answers > 1 || !self.advantage.compares(), "a table with at least 2 answers, as they are compared"),
+                (
+                    answers > 1 || !self.advantage.compares(),
+                    "a table with at least 2 answers, as they are compared",
+                ),
             ),
             (
                 "freeze_language_model",
                 (
-                    !(self.freeze_vision_tower && self.freeze_multi_modal_projector && self.freeze_language_model),
+                    !(self.freeze_vision_tower
+                        && self.freeze_multi_modal_projector
+                        && self.freeze_language_model),
                     "false where everything else is frozen",
                 ),
             ),
@@ -355,39 +284,6 @@ impl RlRecipe {
     }
 }
 
-/// Puts `table.key=value` into a table; a bare word stands for itself.
-fn set(table: &mut toml::Table, entry: &str) -> Result<()> {
-    let Some((key, text)) = entry.split_once('=') else {
-        bail!("--set {entry}: expected key=value\nhint: for example --set rollout.temperature=0.9");
-    };
-    let parsed = format!("value = {text}").parse::<toml::Table>().ok();
-    let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| text.into());
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut place = table;
-    for part in parts {
-        let inner = place.entry(part).or_insert_with(|| toml::Table::new().into());
-        let Some(inner) = inner.as_table_mut() else {
-            bail!("--set {entry}: `{part}` is no table\nhint: leave out what follows it");
-        };
-        place = inner;
-    }
-    place.insert(last.to_owned(), value);
-    Ok(())
-}
-
-/// Lays one table over another; tables inside are laid over each other, everything else is replaced.
-fn merge(below: &mut toml::Table, above: toml::Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
-            (_, value) => {
-                below.insert(key, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,8 +298,8 @@ mod tests {
 
     #[test]
     fn what_is_given_wins_over_the_objective() {
-        let recipe =
-            resolve(Objective::Tapo, "[views.positive]\nanswers = 3\n[policy]\nclip_high = 0.4").expect("one");
+        let recipe = resolve(Objective::Tapo, "[views.positive]\nanswers = 3\n[policy]\nclip_high = 0.4")
+            .expect("one");
         assert_eq!(recipe.answers_per_prompt(), 8);
         assert_eq!((recipe.policy.clip_low, recipe.policy.clip_high), (0.2, 0.4));
         assert_eq!(recipe.active_contrasts().count(), 1);
@@ -433,26 +329,12 @@ mod tests {
 
     #[test]
     fn every_objective_can_be_written_and_read_back() {
-        for objective in [
-            Objective::Grpo,
-            Objective::Dapo,
-            Objective::Papo,
-            Objective::NoisyRollout,
-            Objective::Tapo,
-        ] {
+        for objective in
+            [Objective::Grpo, Objective::Dapo, Objective::Papo, Objective::NoisyRollout, Objective::Tapo]
+        {
             let recipe = objective.defaults();
             let text = toml::to_string_pretty(&recipe).expect("TOML");
             assert_eq!(resolve(objective, &text).expect("a recipe"), recipe, "{objective:?}");
         }
-    }
-
-    #[test]
-    fn entries_of_tables_are_set_by_their_path() {
-        let mut table = toml::Table::new();
-        for entry in ["a.b.c=1", "a.d=word", "e=[\"x\"]", "f=0.5"] {
-            set(&mut table, entry).expect("an entry");
-        }
-        assert_eq!(table.to_string(), "e = [\"x\"]\nf = 0.5\n\n[a]\nd = \"word\"\n\n[a.b]\nc = 1\n");
-        assert!(set(&mut table, "f.g=1").is_err() && set(&mut table, "nothing").is_err());
     }
 }

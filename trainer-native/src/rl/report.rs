@@ -43,7 +43,10 @@ pub fn write_report(
                 photo
                     .save(folder.join(&file))
                     .with_context(|| format!("cannot write {}", folder.join(&file).display()))?;
-                write!(page, "<figure><img src=\"{file}\" alt=\"{name}\"><figcaption>{name}</figcaption></figure>")?;
+                write!(
+                    page,
+                    "<figure><img src=\"{file}\" alt=\"{name}\"><figcaption>{name}</figcaption></figure>"
+                )?;
             }
         }
         page += "</div>\n<table><tr><th>drawn from<th>reward<th>advantage<th>parts<th>answer</tr>\n";

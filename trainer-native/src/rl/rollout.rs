@@ -6,6 +6,39 @@ use anyhow::{Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopReason, StopRules};
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::{Processor, RecognizerError};
+use serde::{Deserialize, Serialize};
+
+/// The `[rollout]` table of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RolloutSettings {
+    /// Questions of a step.
+    pub prompts_per_step: usize,
+    /// Questions that are drawn at a time until a step has enough; 0 takes as many as a step has.
+    pub prompts_per_try: usize,
+    /// Divides the scores, in drawing and in learning.
+    pub temperature: f64,
+    /// Draw from the likeliest tokens whose probabilities reach this sum. Below 1 answers are drawn from another
+    /// distribution than the one they are learnt under.
+    pub top_p: f64,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Answers that are decoded together.
+    pub decode_batch: usize,
+}
+
+impl Default for RolloutSettings {
+    fn default() -> Self {
+        Self {
+            prompts_per_step: 384,
+            prompts_per_try: 128,
+            temperature: 1.0,
+            top_p: 0.99,
+            max_new_tokens: 2048,
+            decode_batch: 64,
+        }
+    }
+}
 
 /// An answer that was drawn.
 #[derive(Debug, Clone, PartialEq)]

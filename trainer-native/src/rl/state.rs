@@ -39,7 +39,8 @@ pub fn start_point(recipe: &RlRecipe, resume: bool) -> Result<(PathBuf, RunState
     match (resume, saved.last()) {
         (true, Some((_, folder))) => {
             let path = folder.join(STATE);
-            let state = serde_json::from_str(&checkpoint::read_text(&path)?).with_context(|| damaged(&path))?;
+            let state =
+                serde_json::from_str(&checkpoint::read_text(&path)?).with_context(|| damaged(&path))?;
             Ok((folder.clone(), state))
         }
         (true, None) => bail!(

@@ -88,7 +88,9 @@ pub fn surrogate(
     let change = log_prob.clone() - old;
     let change = match settings.surrogate {
         Surrogate::Gspo => of_answer(change, mask.clone()) * mask,
-        Surrogate::GspoToken => of_answer(change, mask).detach() + log_prob.clone() - log_prob.clone().detach(),
+        Surrogate::GspoToken => {
+            of_answer(change, mask).detach() + log_prob.clone() - log_prob.clone().detach()
+        }
         Surrogate::Ppo | Surrogate::Cispo | Surrogate::Sapo => change,
     };
     let ratio = change.clone().clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE).exp();
@@ -144,7 +146,11 @@ mod tests {
             assert!((loss - expected).abs() < 1e-6, "{change} {advantage}: {loss}");
             let held_back = change == 0.5 && advantage > 0.0 || change == -0.5 && advantage < 0.0;
             assert_eq!(found.held_back.into_scalar::<f32>() > 0.0, held_back, "{change} {advantage}");
-            assert_eq!(found.held_back_dual.into_scalar::<f32>() > 0.0, change == 1.5, "{change} {advantage}");
+            assert_eq!(
+                found.held_back_dual.into_scalar::<f32>() > 0.0,
+                change == 1.5,
+                "{change} {advantage}"
+            );
         }
     }
 }

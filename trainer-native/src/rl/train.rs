@@ -75,7 +75,8 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         let step = state.step;
         let step_begun = Instant::now();
         let policy = model.valid();
-        let run = Run { recipe, questions: &questions, labels: &labels, processor: &processor, workers: &workers };
+        let run =
+            Run { recipe, questions: &questions, labels: &labels, processor: &processor, workers: &workers };
         let gatherer = run.gatherer(&policy, total);
         let gathered = gatherer.gather(&mut jury, step, state.cursor)?;
         let mut line = LogLine::new(step + 1, total, questions.len(), &gathered);
@@ -84,8 +85,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         let update = &recipe.update;
         let rate =
             learning_rate(update.lr_scheduler_type, update.learning_rate, update.warmup_steps, step, total);
-        let moment =
-            Moment { step, total, learning_rate: rate, kl_coefficient: state.kl_coefficient };
+        let moment = Moment { step, total, learning_rate: rate, kl_coefficient: state.kl_coefficient };
         (line.learning_rate, line.kl_coefficient) = (rate, state.kl_coefficient);
         if !gathered.groups.is_empty() {
             let learnt;
@@ -106,7 +106,8 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         };
         line.alarms = alarms(&history, &line, recipe.rollout.prompts_per_step);
         line.append(&log)?;
-        let remaining = begun.elapsed().mul_f64((total - state.step) as f64 / (state.step - first_step) as f64);
+        let remaining =
+            begun.elapsed().mul_f64((total - state.step) as f64 / (state.step - first_step) as f64);
         eprintln!("{}", line.line(recipe, remaining));
         line.alarms.iter().for_each(|alarm| eprintln!("warning: {alarm}"));
         if recipe.report_steps > 0 && state.step.is_multiple_of(recipe.report_steps) {
@@ -124,7 +125,10 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         if state.empty_steps >= MOST_EMPTY_STEPS {
             let solved = line.reward.get(&recipe.filter.key).is_some_and(|mean| *mean >= recipe.filter.high);
             if solved {
-                eprintln!("all questions are answered rightly: nothing is left to learn after step {}", state.step);
+                eprintln!(
+                    "all questions are answered rightly: nothing is left to learn after step {}",
+                    state.step
+                );
                 break;
             }
             bail!(

@@ -28,7 +28,11 @@ impl Workers {
     ///
     /// # Errors
     /// The work of an item failed, or panicked.
-    pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    pub fn map<T: Send, R: Send>(
+        &self,
+        items: Vec<T>,
+        work: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
         if self.0.len() < 2 || items.len() < 2 {
             return items.into_iter().map(work).collect();
         }
@@ -72,9 +76,8 @@ mod tests {
             let workers = Workers::new(count).expect("threads");
             let squares = workers.map((0..50).collect(), |number: u64| Ok(number * number)).expect("squares");
             assert_eq!(squares, (0..50).map(|number| number * number).collect::<Vec<u64>>());
-            let failed = workers.map(vec![1, 2, 3], |number| {
-                if number == 2 { Err(anyhow!("two")) } else { Ok(number) }
-            });
+            let failed = workers
+                .map(vec![1, 2, 3], |number| if number == 2 { Err(anyhow!("two")) } else { Ok(number) });
             assert_eq!(failed.expect_err("the second").to_string(), "two");
         }
     }

@@ -90,7 +90,10 @@ mod tests {
         let spread = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
         let (picture, noise) = noise_weights(200);
         // Cutting down to 8 bits takes half a unit; the rest is four standard errors.
-        assert!((mean - (picture * 128.0 / 255.0 - 0.5 / 255.0)).abs() < 4.0 * noise / count.sqrt(), "{mean}");
+        assert!(
+            (mean - (picture * 128.0 / 255.0 - 0.5 / 255.0)).abs() < 4.0 * noise / count.sqrt(),
+            "{mean}"
+        );
         assert!((spread - noise).abs() < 4.0 * noise / (2.0 * count).sqrt() + 1e-4, "{spread}");
     }
 

@@ -227,7 +227,8 @@ pub fn evaluate(batch: &TokenBatch, settings: &LossSettings<'_>, device: &Device
     let own = Leaf::new(&batch.own, &device, true);
     let mask = mask(&lengths, &device);
     let mean = |tokens: Tensor<2>| (tokens * mask.clone() * column(&batch.weights, &device)).sum();
-    let token_mean = |tokens: Tensor<2>| (tokens * mask.clone() * column(&batch.token_weights, &device)).sum();
+    let token_mean =
+        |tokens: Tensor<2>| (tokens * mask.clone() * column(&batch.token_weights, &device)).sum();
     let read = |tensor: &Tensor<1>| f64::from(tensor.clone().into_scalar::<f32>());
 
     let old = match &batch.old {

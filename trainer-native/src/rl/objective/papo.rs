@@ -29,7 +29,8 @@ use crate::rl::views::{ContrastView, Picture};
 /// DAPO's, with the masked anchor as contrast.
 pub fn defaults() -> RlRecipe {
     RlRecipe {
-        contrasts: [(Picture::Mask, ContrastView { coefficient: 0.01, annealing: None, measured: false })].into(),
+        contrasts: [(Picture::Mask, ContrastView { coefficient: 0.01, annealing: None, measured: false })]
+            .into(),
         entropy: EntropySettings { own: 0.03, contrast: 0.03 },
         ..dapo::defaults()
     }

@@ -37,7 +37,11 @@ pub fn defaults() -> RlRecipe {
             (Picture::Positive, RolloutView { answers: 5, conditioned_on: ConditionOn::Own }),
         ]
         .into(),
-        contrasts: [(Picture::Negative, ContrastView { coefficient: 0.01, annealing: None, measured: false })].into(),
+        contrasts: [(
+            Picture::Negative,
+            ContrastView { coefficient: 0.01, annealing: None, measured: false },
+        )]
+        .into(),
         ..papo::defaults()
     }
 }

@@ -272,10 +272,8 @@ fn by_hand(contrasts: Vec<ContrastScores>, reference: bool, weights: Vec<f64>) -
 }
 
 fn masked(coefficient: f64) -> Vec<ContrastScores> {
-    let scores = TokenScores {
-        log_prob: vec![vec![-1.6, -0.7, -1.0], vec![-1.0, -2.1]],
-        entropy: Vec::new(),
-    };
+    let scores =
+        TokenScores { log_prob: vec![vec![-1.6, -0.7, -1.0], vec![-1.0, -2.1]], entropy: Vec::new() };
     vec![ContrastScores { coefficient, left: 1.0, scores }]
 }
 
@@ -315,11 +313,9 @@ fn the_composite_vector_is_met() {
 #[test]
 fn the_other_surrogates_meet_the_composite_vector() {
     let device = device::storage().expect("a processor").device;
-    for (kind, expected) in [
-        (Surrogate::Gspo, -0.370_906_7),
-        (Surrogate::Cispo, 0.284_867_3),
-        (Surrogate::Sapo, -0.619_061_4),
-    ] {
+    for (kind, expected) in
+        [(Surrogate::Gspo, -0.370_906_7), (Surrogate::Cispo, 0.284_867_3), (Surrogate::Sapo, -0.619_061_4)]
+    {
         let mut recipe = Objective::Dapo.defaults();
         recipe.policy.surrogate = kind;
         let batch = by_hand(Vec::new(), false, vec![0.2; 2]);

@@ -160,7 +160,8 @@ mod tests {
         let mut accuracy =
             Accuracy { mode: AccuracyMode::Substring, scope: Scope::AnswerBlock, labels: Vec::new() };
         let mut score = |text: &str| {
-            accuracy.judge(&[Answered { text, tokens: 1, truth: "B", columns: &columns }]).expect("one")[0].score
+            accuracy.judge(&[Answered { text, tokens: 1, truth: "B", columns: &columns }]).expect("one")[0]
+                .score
         };
         assert_eq!(score("<answer>A</answer><answer>B</answer>"), 0.0);
         assert_eq!(score("B"), 0.0);

@@ -92,7 +92,9 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| {
-                anyhow!("cannot start the reward command `{program}`: {error}\nhint: check reward.command.argv")
+                anyhow!(
+                    "cannot start the reward command `{program}`: {error}\nhint: check reward.command.argv"
+                )
             })?;
         let stdout = child.stdout.take().context("the reward command has no output")?;
         let (sender, lines) = channel();
@@ -238,8 +240,7 @@ mod tests {
             let error = format!("{:#}", judge(script, 0, &["x"]).expect_err(script));
             assert!(error.contains(reason) && error.contains("\nhint: "), "{script}: {error}");
         }
-        let missing =
-            CommandSettings { argv: vec!["no-such-program".into()], ..CommandSettings::default() };
+        let missing = CommandSettings { argv: vec!["no-such-program".into()], ..CommandSettings::default() };
         assert!(CommandReward::start(&missing).is_err());
     }
 

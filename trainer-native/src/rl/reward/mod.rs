@@ -169,7 +169,10 @@ impl Jury {
                 verdict.overall += *weight * opinion.score;
                 verdict.parts.insert(member.name().to_owned(), opinion.score);
                 verdict.parts.extend(
-                    opinion.details.into_iter().map(|(key, value)| (format!("{}/{key}", member.name()), value)),
+                    opinion
+                        .details
+                        .into_iter()
+                        .map(|(key, value)| (format!("{}/{key}", member.name()), value)),
                 );
             }
         }
