@@ -1,6 +1,7 @@
 //! From answers to figures: every measure of every task, and the baselines beside.
 
 use super::interval::Resampled;
+use super::measure::Measure;
 use super::store::Results;
 use super::summary::{Line, Unit};
 use super::{
@@ -44,13 +45,15 @@ impl Material<'_> {
         for task in [Task::ClosedWorld, Task::OpenWorld] {
             for variant in self.variants(task) {
                 let title = format!("{}{}", task.title(), variant.title(task));
-                for (measure, name) in self.measures(task, variant) {
+                for measure in self.measures(task, variant) {
                     let values = self.values(task, variant, |set, settings, record| {
-                        self.measure(measure, set, settings, record)
+                        let row = &set.rows[record.row];
+                        let is_car = self.categories.word(set, row) == "car";
+                        measure.value(settings, row, record, is_car)
                     });
                     lines.push(self.line(
-                        &key(task, variant, measure),
-                        format!("{title}, {name}"),
+                        &key(task, variant, measure.key()),
+                        format!("{title}, {}", measure.title(task, self.samples())),
                         Unit::Share,
                         &values,
                     ));
@@ -104,40 +107,23 @@ impl Material<'_> {
         found
     }
 
-    fn measures(&self, task: Task, variant: Variant) -> Vec<(&'static str, String)> {
-        let samples = self.plan.first().map_or(1, |(_, question)| question.settings.samples);
-        let mut measures =
-            vec![("exact", if task == Task::ClosedWorld { "exact" } else { "exact name" }.to_owned())];
-        let is_whole = matches!(variant, Variant::Plain | Variant::ReleasedOrder);
-        if samples > 1 {
-            measures.push(("majority", format!("majority of {samples}")));
-            measures.push(("pass", format!("pass@{samples}")));
-        }
-        if is_whole && self.writes && task == Task::ClosedWorld {
-            measures.push(("substring", "released substring rule".to_owned()));
-        }
-        if task == Task::OpenWorld {
-            measures.push(("inclusion", "text inclusion".to_owned()));
-        }
-        measures
+    fn samples(&self) -> usize {
+        self.plan.first().map_or(1, |(_, question)| question.settings.samples)
     }
 
-    fn measure(&self, measure: &str, set: &DataSet, settings: &Settings, record: &Record) -> f64 {
-        let row = &set.rows[record.row];
-        let released = |is_right: &dyn Fn(&str) -> bool| {
-            let answers = record.released_answers(settings);
-            answers.iter().filter(|answer| is_right(answer)).count() as f64 / answers.len() as f64
-        };
-        match measure {
-            "majority" => f64::from(u8::from(record.exact)),
-            "pass" => f64::from(u8::from(record.any_exact(row))),
-            "substring" => released(&|answer| row.is_substring(answer)),
-            "inclusion" => {
-                let is_car = self.categories.word(set, row) == "car";
-                released(&|answer| row.is_included(answer, is_car))
-            }
-            _ => record.exact_share(row),
+    fn measures(&self, task: Task, variant: Variant) -> Vec<Measure> {
+        let mut measures = vec![Measure::Exact];
+        if self.samples() > 1 {
+            measures.extend([Measure::Majority, Measure::Pass]);
         }
+        match (task, variant) {
+            (Task::ClosedWorld, Variant::Plain | Variant::ReleasedOrder) if self.writes => {
+                measures.push(Measure::Substring);
+            }
+            (Task::ClosedWorld, _) => {}
+            (Task::OpenWorld, _) => measures.push(Measure::Inclusion),
+        }
+        measures
     }
 
     /// A value of every answer under the settings of a task and variant.

@@ -18,6 +18,7 @@ mod data_set;
 mod fingerprint;
 mod interval;
 mod material;
+mod measure;
 mod paired;
 mod plan;
 mod probe;

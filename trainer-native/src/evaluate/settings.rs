@@ -175,11 +175,12 @@ impl fmt::Display for Shard {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::evaluate::rows::tests::row;
 
-    fn settings(variant: Variant) -> Settings {
+    /// Settings of a closed world.
+    pub fn settings(variant: Variant) -> Settings {
         Settings {
             set: "a_seen".into(),
             data_sha256: String::new(),
