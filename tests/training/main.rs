@@ -1,10 +1,10 @@
 //! Training with the program: a tiny model learns, and how a run is spread over threads, stopped and
 //! gone on with makes no difference to what it learns.
 
-mod data;
-mod drill;
 mod adapter;
 mod colours;
+mod data;
+mod drill;
 mod rl;
 mod run;
 mod settings;

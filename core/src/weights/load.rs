@@ -117,7 +117,7 @@ impl<M: Module> Loader<M> {
     }
 
     /// Changes the model between two tensors, such as by packing what is loaded so far.
-    pub fn change(&mut self, change: impl FnOnce(&mut VisionLanguageModel)) {
+    pub fn change(&mut self, change: impl FnOnce(&mut M)) {
         change(&mut self.model);
     }
 

@@ -77,6 +77,7 @@ fn losses_are_those_of_torch_and_peft() {
             beta_2: constant("beta_2") as f32,
             epsilon: constant("epsilon") as f32,
             weight_decay: constant("weight_decay") as f32,
+            average_decay: 0.0,
         });
         for (step, expected) in record["losses"].as_array().expect("a list").iter().enumerate() {
             let count = is_label.iter().filter(|label| **label).count();

@@ -8,9 +8,11 @@ mod sheet;
 use crate::checkpoint::{self, create_folder, read_text, refuse_filled, write_file};
 use crate::cli::TripletsArgs;
 use crate::commands::read_photo;
-use crate::dataset::{ImagesByClass, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets};
+use crate::dataset::{
+    ImagesByClass, Triplet, classes, nearest_by, nearest_by_features, sample_shots, triplets,
+};
 use crate::device;
-use crate::evaluate::{Row, read_rows};
+use crate::evaluate::{Row, read_sets};
 use crate::progress::clock;
 use crate::rl::name_likeness;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -54,10 +56,8 @@ struct SheetRow {
 /// Rows, pictures, checkpoint or disk.
 pub fn run(arguments: &TripletsArgs) -> Result<()> {
     refuse_filled(&arguments.out)?;
-    let mut rows = Vec::new();
-    for path in &arguments.data {
-        rows.extend(read_rows(path, arguments.image_root.as_deref())?);
-    }
+    let roots: Vec<String> = arguments.image_root.iter().map(|root| root.display().to_string()).collect();
+    let rows: Vec<Row> = read_sets(&arguments.data, &roots)?.into_iter().flat_map(|set| set.rows).collect();
     let labels: Vec<String> = rows.iter().map(|row| row.ground_truth.clone()).collect();
     let shots = sample_shots(&classes(&labels), arguments.shots, arguments.seed);
     ensure!(
@@ -132,7 +132,11 @@ fn nearest_classes(
 }
 
 /// What the vision tower makes of every picture, averaged over its tokens.
-fn features(arguments: &TripletsArgs, rows: &[Row], shots: &ImagesByClass) -> Result<BTreeMap<usize, Vec<f64>>> {
+fn features(
+    arguments: &TripletsArgs,
+    rows: &[Row],
+    shots: &ImagesByClass,
+) -> Result<BTreeMap<usize, Vec<f64>>> {
     let recognizer = checkpoint::load(arguments.model.as_deref(), &device::open(arguments.device)?)?;
     let total: usize = shots.values().map(Vec::len).sum();
     let begun = Instant::now();

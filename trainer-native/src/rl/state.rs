@@ -93,7 +93,7 @@ pub fn save_state(
     let folder = recipe.output_dir.join(format!("checkpoint-{}", state.step));
     let temporary = recipe.output_dir.join(format!("unfinished-{}", state.step));
     checkpoint::save(&temporary, files, processor.config(), &model.valid(), Precision::F32)?;
-    write_file(&temporary.join(OPTIMIZER), &optimizer.save()?)?;
+    checkpoint::write_file_with(&temporary.join(OPTIMIZER), |path| optimizer.save(path))?;
     write_file(&temporary.join(STATE), serde_json::to_string(&state)?.as_bytes())?;
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

@@ -129,9 +129,7 @@ impl Plan {
         let order = self.order((step / steps) as u64);
         let start = step % steps * self.batch;
         let end = (start + self.batch).min(order.len());
-        let rows = |sequence: &usize| {
-            self.sequences[*sequence].iter().map(|row| &self.rows[*row]).collect()
-        };
+        let rows = |sequence: &usize| self.sequences[*sequence].iter().map(|row| &self.rows[*row]).collect();
         order[start..end].iter().map(rows).collect()
     }
 

@@ -423,12 +423,6 @@ impl SftRecipe {
         }
     }
 
-    /// Steps between measurements.
-    #[must_use]
-    pub fn evaluation_interval(&self) -> usize {
-        if self.eval_steps > 0 { self.eval_steps } else { self.save_steps }
-    }
-
     /// Samples of one step.
     #[must_use]
     pub fn samples_per_step(&self) -> usize {

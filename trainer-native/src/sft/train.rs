@@ -3,12 +3,12 @@
 //! What a step sees depends on the seed and the step's number alone; a run that is resumed from a
 //! checkpoint makes the same steps as one that was never stopped.
 
-use super::{FinetuningType, SftRecipe};
-use crate::adapter::{self, AdapterConfig};
 use super::evaluation::evaluation_loss;
 use super::plan::Plan;
 use super::step::{Pass, Workers, run_step};
 use super::survey::{Depth, survey};
+use super::{FinetuningType, SftRecipe};
+use crate::adapter::{self, AdapterConfig};
 use crate::checkpoint::{self, explain, read_files, write_file};
 use crate::dataset::Conversation;
 use crate::device::OpenDevice;

@@ -31,7 +31,7 @@ fn prompts(config: &ModelConfig) -> (Vec<Prompt>, Vec<Vec<bool>>) {
     let prompt = |ids: &[u32], images: Vec<Patches>| {
         let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
         let positions = Positions::of_prompt(ids, 90, &grids, 2).expect("places for the picture");
-        Prompt { ids: ids.to_vec(), positions, images }
+        Prompt { ids: ids.to_vec(), positions, images, ..Prompt::default() }
     };
     let prompts = vec![
         prompt(&ids[0], vec![Patches { grid, values, patch_dim: config.vision.patch_dim() }]),
@@ -171,7 +171,7 @@ fn chunks_and_recomputation_take_less_memory() {
         VisionLanguageModel::new(&config, &crate::device::storage().expect("a processor").device.autodiff());
     let ids: Vec<u32> = (0..512).map(|index| 100 + index * 61 % 30_000).collect();
     let positions = Positions::of_prompt(&ids, 90, &[], 2).expect("text has positions");
-    let prompt = Prompt { ids, positions, images: Vec::new() };
+    let prompt = Prompt { ids, positions, ..Prompt::default() };
     let (prompts, is_label) = ([&prompt, &prompt], [true; 512]);
     let is_label = [is_label.as_slice(), is_label.as_slice()];
     let labels = Labels::new(&prompts, &is_label);
