@@ -239,6 +239,30 @@ fn a_local_checkpoint_is_asked_once() {
     let run = trainer(typed);
     assert!(run.stderr.contains("4 answers of earlier runs"), "{}", run.stderr);
     assert_eq!(scratch.read("out/answers.jsonl"), answers);
+
+    // Other weights, wherever they lie, are another teacher.
+    let other = Scratch::checkpoint("qwen2_vl");
+    let same = [
+        "cot",
+        "--teacher",
+        "local",
+        "--model",
+        &other.dir(),
+        "--data",
+        &data,
+        "--out",
+        &out,
+        "--attempts",
+        "2",
+    ];
+    let same = || trainer(same.iter().chain(&["--max-new-tokens", "5"]));
+    same();
+    assert_eq!(json_lines(&scratch, "out/answers.jsonl").len(), 4, "a copy is the same teacher");
+    let mut weights = other.read("model.safetensors");
+    *weights.last_mut().expect("weights") ^= 1;
+    other.write("model.safetensors", weights);
+    same();
+    assert_eq!(json_lines(&scratch, "out/answers.jsonl").len(), 8);
 }
 
 /// What is said of a picture goes through the embedder, and what stands out into the next question.

@@ -56,6 +56,7 @@ fn facts_pass_the_filters_and_can_be_trained_on() {
     assert_eq!(records(&scratch, "out/rationales.json").len(), 2);
     let report: Value = serde_json::from_slice(&scratch.read("out/cot-report.json")).expect("an object");
     assert_eq!((&report["teacher"], &report["left_out"]), (&"facts".into(), &1.into()));
+    assert_eq!((&report["classes"], &report["classes_kept"]), (&3.into(), &2.into()));
     assert_eq!(report["rejections"], serde_json::json!({ "refused": 1 }));
     let rejected = String::from_utf8(scratch.read("out/rejected.jsonl")).expect("UTF-8");
     assert!(rejected.contains("`Concorde` is not in the variants file"), "{rejected}");

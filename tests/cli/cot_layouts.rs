@@ -2,7 +2,7 @@
 
 use crate::cot_server::{Answer, ChatServer, rationale};
 use crate::program::{Refusals, trainer};
-use crate::scratch::{Scratch, golden_image};
+use crate::scratch::{Scratch, golden_checkpoint, golden_image};
 use fine_r1_tests::golden;
 use serde_json::Value;
 use std::fs;
@@ -301,6 +301,24 @@ fn data_that_is_not_what_it_should_be_is_refused_by_name() {
         "data",
         &["--min-words", "9", "--max-words", "3"],
         &["--min-words"],
+    );
+    let nowhere = Scratch::new().arg("nowhere");
+    refuse(
+        &mut refusals,
+        "no embedder",
+        &pets(),
+        "data",
+        &["--concepts", &nowhere],
+        &["nowhere is not a folder"],
+    );
+    let other = golden_checkpoint("qwen2_vl");
+    refuse(
+        &mut refusals,
+        "no such embedder",
+        &pets(),
+        "data",
+        &["--concepts", &other],
+        &["qwen2_vl", "bert"],
     );
     let missing = pets();
     missing.remove("data/images/Abyssinian_100.jpg");

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A question that arrived.
 #[derive(Debug, Clone)]
@@ -94,27 +94,17 @@ struct State {
     behaviour: Box<Behaviour>,
     asked: Mutex<Vec<Asked>>,
     counts: Mutex<HashMap<String, usize>>,
-    delay: Duration,
 }
 
 impl ChatServer {
     /// Answers as told.
     pub fn start(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start_slowly(Duration::ZERO, behaviour)
-    }
-
-    /// Answers after a while.
-    pub fn start_slowly(
-        delay: Duration,
-        behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
-    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             behaviour: Box::new(behaviour),
             asked: Mutex::default(),
             counts: Mutex::default(),
-            delay,
         });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
@@ -150,7 +140,6 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             *count += 1;
         }
         state.asked.lock().expect("no test panics inside").push(asked.clone());
-        thread::sleep(state.delay);
         let (status, headers, text) = match (state.behaviour)(&asked) {
             Answer::Say(text) => (200, "", completion(&text, "stop")),
             Answer::Cut(text) => (200, "", completion(&text, "length")),

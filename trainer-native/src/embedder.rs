@@ -15,7 +15,7 @@ use std::path::Path;
 pub fn load(folder: &Path, device: &OpenDevice) -> Result<SentenceEmbedder> {
     if !folder.is_dir() {
         bail!(
-            "{} is not a folder\nhint: --concepts takes the folder of a sentence embedder, such as all-MiniLM-L6-v2",
+            "{} is not a folder\nhint: name the folder of a sentence embedder, such as all-MiniLM-L6-v2",
             folder.display()
         );
     }

@@ -151,6 +151,7 @@ fn write(
     }
     let written = writer.finish()?;
     let classes: BTreeSet<&str> = images.iter().map(|image| image.label.as_str()).collect();
+    let classes_kept: BTreeSet<&str> = kept.iter().map(|text| text.label.as_str()).collect();
     let report = DistillReport {
         teacher: desk.name().to_owned(),
         seed: options.seed,
@@ -158,6 +159,7 @@ fn write(
         form: options.form,
         images: images.len(),
         classes: classes.len(),
+        classes_kept: classes_kept.len(),
         written: kept.len(),
         left_out: images.len() - kept.len(),
         rejections,

@@ -18,6 +18,8 @@ use std::path::Path;
 pub struct Kept {
     /// Ready to be written.
     pub conversation: Conversation,
+    /// What the picture shows.
+    pub label: String,
     /// Number of the attempt, from 1.
     pub attempt: usize,
     /// How many candidates there are.
@@ -104,6 +106,7 @@ fn attempts(
                 }
                 let path = Path::new(&options.image_root).join(&image.name).to_string_lossy().into_owned();
                 let kept = Kept {
+                    label: image.label.clone(),
                     attempt,
                     candidates: found.candidates.len(),
                     truth_place: found

@@ -105,6 +105,8 @@ pub struct DistillReport {
     pub images: usize,
     /// Their classes.
     pub classes: usize,
+    /// Classes that the data set has.
+    pub classes_kept: usize,
     /// Conversations in the data set.
     pub written: usize,
     /// Pictures without one, after all attempts.

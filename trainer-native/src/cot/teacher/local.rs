@@ -8,8 +8,12 @@ use anyhow::{Context, Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, StopReason};
 use fine_r1_core::prompt::{Message, Part};
 use fine_r1_core::recognizer::{AnswerOptions, Recognizer, RecognizerError};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+
+/// Bytes at either end of a weight file that tell it from others.
+const FINGERPRINT_BYTES: usize = 1 << 20;
 
 /// One question after the other; a product of matrices already uses all of a device.
 #[derive(Debug)]
@@ -26,14 +30,10 @@ impl LocalTeacher {
     pub fn load(folder: Option<&Path>, device: DeviceChoice) -> Result<Self> {
         let recognizer = checkpoint::load(folder, &device::open(device)?)?;
         let name = match folder {
-            // The folder's place is no part of the name: a moved checkpoint gives the same answers.
-            Some(folder) => {
-                let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-                full.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-            }
-            None => checkpoint::EMBEDDED.to_owned(),
+            Some(folder) => format!("local {}", fingerprint(folder)?),
+            None => format!("local {} {}", checkpoint::EMBEDDED, env!("CARGO_PKG_VERSION")),
         };
-        Ok(Self { recognizer: Mutex::new(recognizer), name: format!("local {name}") })
+        Ok(Self { recognizer: Mutex::new(recognizer), name })
     }
 }
 
@@ -47,6 +47,20 @@ impl Teacher for LocalTeacher {
         Ok(answer(&recognizer, question)
             .with_context(|| format!("asking about {}", question.image.display()))?)
     }
+}
+
+/// Tells checkpoints apart wherever they lie: sizes, beginnings and ends of the weight files. Training changes all
+/// weights, so the ends of a file are enough, and gigabytes need not be read twice.
+fn fingerprint(folder: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for name in checkpoint::weight_files(folder)? {
+        let bytes = checkpoint::map(folder, &name)?;
+        let end = bytes.len().min(FINGERPRINT_BYTES);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(&bytes[..end]);
+        hash.update(&bytes[bytes.len() - end..]);
+    }
+    Ok(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn answer(recognizer: &Recognizer, question: &Question) -> Result<Reply> {
