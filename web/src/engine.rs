@@ -25,6 +25,9 @@ use web_sys::{AbortController, AbortSignal};
 const DEFAULT_NEW_TOKENS: usize = 512;
 /// The largest header of a weight file that is read.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
+/// So often at most an answer's pieces go to the page and the worker reads its messages: a token of a
+/// small model takes a millisecond, and talking about it nearly as long.
+const TALK_INTERVAL_SECS: f64 = 0.016;
 /// A colour to warm up with.
 const GREY: u8 = 128;
 
@@ -202,22 +205,28 @@ impl Engine {
         }
         let mut answer = recognizer.answer(&prepared, &answer_options).map_err(|error| of_answer(&error))?;
         let first = Cell::new(None);
+        let (mut pieces, mut told) = (Vec::new(), f64::NEG_INFINITY);
         while let Some(events) = answer.next().await.map_err(|error| of_answer(&error))? {
             if first.get().is_none() {
                 first.set(Some(now_secs()));
                 self.post(&Event::Started { id, prompt_tokens: prepared.prompt.ids.len() as u32 });
             }
-            for event in events {
+            pieces.extend(events);
+            if now_secs() - told < TALK_INTERVAL_SECS {
+                continue;
+            }
+            for event in pieces.drain(..) {
                 self.post(&piece(id, event));
             }
             yield_to_messages().await;
             if is_stopped() {
                 return Err(aborted());
             }
+            told = now_secs();
         }
         let ended = now_secs();
         let finished = answer.finish();
-        for event in finished.last_events {
+        for event in pieces.into_iter().chain(finished.last_events) {
             self.post(&piece(id, event));
         }
         let first = first.get().unwrap_or(ended);
