@@ -28,13 +28,15 @@ pub struct Script<'run> {
     pub name: &'run str,
     /// What is typed behind it.
     pub arguments: &'run [String],
+    /// The served folder.
+    pub site: &'run Path,
     /// The native program, where the script compares with it.
     pub native: Option<&'run Path>,
     /// Whether the build for WebGPU was left out.
     pub cpu_only: bool,
 }
 
-/// Serves the site with faults on a free port and runs a script against it.
+/// Serves a site with faults on a free port and runs a script against it.
 ///
 /// # Errors
 /// Node or Chromium cannot be had, or the script fails.
@@ -43,7 +45,7 @@ pub fn run(folders: &Folders, script: &Script) -> Result<()> {
     let scripts = root().join("tests/browser");
     node::install(&scripts, &folders.node("tests"))?;
     fs::create_dir_all(folders.tests())?;
-    let url = serve::start(Site::with_faults(folders.site()), Some(0))?;
+    let url = serve::start(Site::with_faults(script.site.to_path_buf()), Some(0))?;
     let mut command = Command::new("node");
     command.arg(scripts.join(script.name)).args(script.arguments);
     command.env("FINE_R1_URL", url).env("CHROME", chrome);
@@ -51,7 +53,7 @@ pub fn run(folders: &Folders, script: &Script) -> Result<()> {
         ("FINE_R1_NODE", folders.node("tests")),
         ("FINE_R1_OUT", folders.tests()),
         ("FINE_R1_PACKAGE", folders.package()),
-        ("FINE_R1_SITE", folders.site()),
+        ("FINE_R1_SITE", script.site.to_path_buf()),
     ] {
         command.env(name, folder);
     }

@@ -40,7 +40,13 @@ pub fn run(arguments: &DemoArgs) -> Result<()> {
     let wishes = Wishes { cpu_only: arguments.cpu_only, release: arguments.release };
     let site = site::build(&folders, wishes)?;
     if arguments.check {
-        let script = Script { name: "check.mjs", arguments: &[], native: None, cpu_only: arguments.cpu_only };
+        let script = Script {
+            name: "check.mjs",
+            arguments: &[],
+            site: &site,
+            native: None,
+            cpu_only: arguments.cpu_only,
+        };
         return browser::run(&folders, &script);
     }
     let url = serve::start(Site::new(site, &arguments.allow_models), arguments.port)?;

@@ -54,6 +54,12 @@ impl Folders {
         self.web("site")
     }
 
+    /// What the comparison with other programs is made of.
+    #[must_use]
+    pub fn comparison(&self) -> PathBuf {
+        self.web("comparison")
+    }
+
     /// What the browser tests write.
     #[must_use]
     pub fn tests(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 mod bindgen;
 mod browser;
+mod compare;
 mod compress;
 mod debian;
 mod demo;
@@ -71,6 +72,9 @@ enum Command {
         #[arg(long, default_value = "target/nano")]
         out: PathBuf,
     },
+    /// Measure the browser's module beside onnxruntime-web and the native program, on equal random
+    /// decoders in one headless Chromium. Needs Python 3.11 or newer.
+    Compare(compare::CompareArgs),
     /// Compare with Hugging Face transformers: loads what we save; with `--golden` remakes the golden
     /// files; with `--speed` measures both side by side. Needs Python 3.11 or newer.
     Reference {
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Site { out, release } => write_site(&out, release),
         Command::Recognize { release, photos } => recognize::run(release, &photos),
         Command::Nano { pretrain, out } => nano::run(pretrain.as_deref(), &out),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Reference { golden, speed } => reference::run(golden, speed),
     };
     match done {

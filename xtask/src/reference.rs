@@ -87,13 +87,15 @@ fn adapter(python: &Path, binary: &Path, work: &Path) -> Result<()> {
     step("adapter", check.arg("--messages").arg(work.join("messages.json")).arg("--score").arg(&score))
 }
 
-/// A virtual environment with the pinned packages, made once.
-fn environment() -> Result<PathBuf> {
+/// A virtual environment with the pinned packages, made once; the path of its Python.
+///
+/// # Errors
+/// Python or the packages cannot be had.
+pub fn environment() -> Result<PathBuf> {
     let folder = root().join("target/reference/venv");
     let python = folder.join("bin/python");
-    if !works(
-        Command::new(&python).args(["-c", "import torch, transformers, torchvision, peft, bitsandbytes"]),
-    ) {
+    const PACKAGES: &str = "import bitsandbytes, onnx, peft, torch, torchvision, transformers";
+    if !works(Command::new(&python).args(["-c", PACKAGES])) {
         if !works(Command::new("python3").arg("--version")) {
             bail!("python3 is missing: install Python 3.11 or newer with its venv module");
         }

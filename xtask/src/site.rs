@@ -38,7 +38,8 @@ pub fn build(folders: &Folders, wishes: Wishes) -> Result<PathBuf> {
     if wishes.release && !workshop.optimizes() {
         bail!("wasm-opt is missing, and --release asks for it\nhint: install Node with npm");
     }
-    let package = package::lay_out(folders, &workshop, wishes.cpu_only)?;
+    let package = folders.package();
+    package::lay_out(&workshop, wishes.cpu_only, &package)?;
     let page = workshop.build(&PAGE)?;
     let site = folders.site();
     tree::fresh(&site)?;

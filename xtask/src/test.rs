@@ -56,9 +56,9 @@ fn test_natively() -> Result<()> {
 fn test_in_browser(names: &[String], cpu_only: bool) -> Result<()> {
     let folders = Folders::find()?;
     let native = trainer(false)?;
-    site::build(&folders, Wishes { cpu_only, ..Wishes::default() })?;
+    let site = site::build(&folders, Wishes { cpu_only, ..Wishes::default() })?;
     eprintln!("--- tests in the browser");
-    let script = Script { name: "run.mjs", arguments: names, native: Some(&native), cpu_only };
+    let script = Script { name: "run.mjs", arguments: names, site: &site, native: Some(&native), cpu_only };
     browser::run(&folders, &script)
 }
 
