@@ -2,6 +2,7 @@
 
 use crate::browser::{self, Script};
 use crate::folders::Folders;
+use crate::hash::hash_files;
 use crate::package;
 use crate::reference;
 use crate::shell::{root, run as step, trainer};
@@ -64,7 +65,7 @@ fn make_decoders(folders: &Folders, native: &Path) -> Result<PathBuf> {
     let made = folders.comparison().join("decoders");
     let scripts = root().join("tests/reference");
     let stamp = made.with_extension("made");
-    let wanted = crate::hash::hash_files(&MAKERS.map(|maker| scripts.join(maker)))?;
+    let wanted = hash_files(&MAKERS.map(|maker| scripts.join(maker)))?;
     if fs::read_to_string(&stamp).is_ok_and(|of| of == wanted) {
         return Ok(made);
     }
