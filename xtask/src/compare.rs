@@ -24,8 +24,8 @@ const RUNTIME: [&str; 6] = [
     "ort-wasm-simd-threaded.asyncify.wasm",
 ];
 /// What makes the decoders: they are made anew when one of these changes.
-const MAKERS: [&str; 5] =
-    ["checkpoints.py", "decoders.py", "onnx_decoder.py", "pictures.py", "tiny_tokenizer.py"];
+const MAKERS: [&str; 6] =
+    ["checkpoints.py", "decoders.py", "onnx_decoder.py", "oracle.py", "pictures.py", "tiny_tokenizer.py"];
 
 /// What was typed.
 #[derive(Debug, Args)]
