@@ -8,12 +8,12 @@ mod begin;
 mod config;
 mod folder;
 mod quantized;
+mod recipe;
 mod target;
 #[cfg(test)]
 mod training;
 mod whole;
 
 pub use begin::{begin, drop_out};
-pub use config::AdapterConfig;
 pub use folder::{attach, load_recognizer, save};
-pub use quantized::{CodeKind, LinearMap, QuantizationType, Quantizer, record};
+pub use quantized::{LinearMap, QuantizationType, record};
