@@ -128,7 +128,9 @@ fn recipes_of_adapters_that_make_no_sense_are_refused() {
         arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let mut refusals = Refusals::default();
-    let golden_adapter = format!("adapter_name_or_path={:?}", golden("adapters/lora"));
+    let [golden_adapter, with_head] = ["adapters/lora", "adapters/rslora"]
+        .map(|adapter| format!("adapter_name_or_path={:?}", golden(adapter)));
+    let of_its_kind = [with_head.as_str(), "lora_rank=4", "lora_alpha=6", "use_rslora=true"];
     for (why, settings, named) in [
         ("a rank of nothing", ["lora_rank=0"].as_slice(), "lora_rank"),
         ("an alpha of nothing", &["lora_alpha=0"], "lora_alpha"),
@@ -147,6 +149,7 @@ fn recipes_of_adapters_that_make_no_sense_are_refused() {
         ("a kind that is none", &["finetuning_type=oft"], "oft"),
         ("an adapter that is none", &["adapter_name_or_path=nowhere"], "nowhere"),
         ("an adapter of another rank", &[golden_adapter.as_str(), "lora_rank=5"], "lora_rank"),
+        ("an adapter whose head would not be trained on", &of_its_kind, "additional_target"),
     ] {
         refusals.expect(why, sft(settings), &[named]);
     }

@@ -27,7 +27,8 @@ impl VisionLanguageModel {
     }
 
     /// The frozen model alone, as it is without its adapters: what trained answers are held against.
-    /// The weights are shared, not copied.
+    /// The weights are shared, not copied. Modules that are trained as a whole stay as they are; where
+    /// there are some, keep the model from before the training.
     #[must_use]
     pub fn without_adapters(&self) -> Self {
         let mut model = self.clone();

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 /// Name of an adapter's weight file in its folder.
 pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
 
-/// The bytes of [`ADAPTER_FILE`]: every parameter that requires a gradient, in f32.
+/// The bytes of [`ADAPTER_FILE`]: the adapters and every other parameter that requires a gradient, in
+/// f32.
 ///
 /// # Errors
 /// The device failed to hand out a tensor.

@@ -47,13 +47,15 @@ pub fn begin(
         let found = read_config(folder)?;
         if !found.has_kind_of(&wanted) {
             bail!(
-                "{} has r {}, lora_alpha {}, use_dora {}, use_rslora {}; the recipe says otherwise\n\
-                 hint: give lora_rank, lora_alpha, use_dora and use_rslora the adapter's values",
+                "{} has r {}, lora_alpha {}, use_dora {}, use_rslora {}, modules_to_save `{}`; the recipe says \
+                 otherwise\nhint: give lora_rank, lora_alpha, use_dora, use_rslora and additional_target the \
+                 adapter's values",
                 folder.display(),
                 found.r,
                 found.lora_alpha,
                 found.use_dora,
-                found.use_rslora
+                found.use_rslora,
+                found.modules_to_save.unwrap_or_default().join(",")
             );
         }
         model = attach(model, folder)?.0;

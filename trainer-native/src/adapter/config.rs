@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use fine_r1_core::weights::newer_name;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The kind of adapter and its settings; fields that PEFT has beside these are kept from what was
 /// read only where they change nothing.
@@ -120,8 +121,11 @@ impl AdapterConfig {
     /// Whether another adapter can be gone on with under these settings.
     #[must_use]
     pub fn has_kind_of(&self, other: &Self) -> bool {
-        (self.r, self.lora_alpha, self.use_dora, self.use_rslora)
-            == (other.r, other.lora_alpha, other.use_dora, other.use_rslora)
+        let whole = |config: &Self| -> BTreeSet<String> {
+            config.modules_to_save.iter().flatten().cloned().collect()
+        };
+        (self.r, self.lora_alpha, self.use_dora, self.use_rslora, whole(self))
+            == (other.r, other.lora_alpha, other.use_dora, other.use_rslora, whole(other))
     }
 }
 

@@ -8,6 +8,7 @@ mod begin;
 mod config;
 mod folder;
 mod quantized;
+mod recipe;
 mod target;
 #[cfg(test)]
 mod training;
@@ -16,4 +17,4 @@ mod whole;
 pub use begin::{begin, drop_out};
 pub use config::AdapterConfig;
 pub use folder::{CONFIG_FILE, attach, load_recognizer, save};
-pub use quantized::{CodeKind, LinearMap, QuantizationType, Quantizer, record};
+pub use quantized::{LinearMap, QuantizationType, record};

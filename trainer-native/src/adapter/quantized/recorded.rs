@@ -4,7 +4,10 @@
 //! weight of a model as f32. The form of an operation of one's own:
 //! <https://github.com/tracel-ai/burn/blob/v0.22.1/examples/custom-cubecl-kernel/src/backward.rs>.
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::{
+    BalancedCheckpointing, CheckpointStrategy, NoCheckpointing,
+};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
@@ -25,19 +28,33 @@ pub trait LinearMap: Debug + Send + Sync {
     fn adjoint(&self, gradient: Tensor<2>) -> Tensor<2>;
 }
 
-/// The map's output on a recording backend; `None` where the input lies on another one.
+/// The map's output on a recording backend, whichever way that keeps activations; `None` where the
+/// input lies on another backend.
 #[must_use]
 pub fn record<B: Backend>(input: Tensor<2>, map: &Arc<dyn LinearMap>) -> Option<Tensor<2>>
 where
-    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
+    DispatchTensor: DispatchKindConversion<B>
+        + DispatchKindConversion<Autodiff<B>>
+        + DispatchKindConversion<Autodiff<B, BalancedCheckpointing>>,
 {
-    let (primitive, node) = input.try_into_primitive::<Autodiff<B>>().ok()?.into_parts();
+    record_with::<B, NoCheckpointing>(input.clone(), map)
+        .or_else(|| record_with::<B, BalancedCheckpointing>(input, map))
+}
+
+fn record_with<B: Backend, C: CheckpointStrategy>(
+    input: Tensor<2>,
+    map: &Arc<dyn LinearMap>,
+) -> Option<Tensor<2>>
+where
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>,
+{
+    let (primitive, node) = input.try_into_primitive::<Autodiff<B, C>>().ok()?.into_parts();
     let output = on_backend::<B>(primitive, |input| map.forward(input));
-    let output = match Applied.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
+    let output = match Applied.prepare::<C>([node]).compute_bound().stateful() {
         OpsKind::Tracked(operation) => operation.finish(map.clone(), output),
         OpsKind::UnTracked(operation) => operation.finish(output),
     };
-    Some(Tensor::from_primitive::<Autodiff<B>>(output))
+    Some(Tensor::from_primitive::<Autodiff<B, C>>(output))
 }
 
 #[derive(Debug)]
