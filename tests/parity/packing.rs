@@ -1,6 +1,6 @@
 //! Several prompts in one sequence: each is read as if it were alone.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use fine_r1_core::model::Prompt;
 use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::recognizer::Recognizer;
@@ -20,7 +20,7 @@ fn logits(recognizer: &Recognizer, prompts: &[&Prompt]) -> Vec<Vec<f32>> {
         .map(|(row, prompt)| {
             let states: Tensor<2> = states.clone().narrow(0, row, 1).reshape([seq, hidden]);
             let logits = model.logits(states.narrow(0, 0, prompt.ids.len()));
-            logits.into_data().convert_dtype(DType::F32).try_into_vec().expect("numbers")
+            logits.into_data().iter::<f32>().collect()
         })
         .collect()
 }

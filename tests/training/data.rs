@@ -29,7 +29,7 @@ fn packed_grouped_and_accumulated_samples_teach_the_same() {
     let expected = first_step(&folder, "one batch", &["per_device_train_batch_size=4"]);
     for (why, settings) in [
         ("packed", &["packing=true", "per_device_train_batch_size=1"][..]),
-        ("packed in two", &["neat_packing=true", "cutoff_len=128", "per_device_train_batch_size=4"]),
+        ("packed in two", &["neat_packing=true", "cutoff_len=160", "per_device_train_batch_size=4"]),
         ("accumulated", &["per_device_train_batch_size=1", "gradient_accumulation_steps=4"]),
         (
             "grouped",
@@ -43,9 +43,9 @@ fn packed_grouped_and_accumulated_samples_teach_the_same() {
 #[test]
 fn however_data_is_arranged_a_resumed_run_is_the_run_that_was_not_stopped() {
     for (name, arranged) in [
-        ("packed", &["packing=true", "cutoff_len=128", "per_device_train_batch_size=1"][..]),
+        ("packed", &["packing=true", "cutoff_len=160", "per_device_train_batch_size=1"][..]),
         ("grouped", &["group_by_length=true", "per_device_train_batch_size=1"]),
-        ("packed and changed", &["packing=true", "cutoff_len=128", "image_augmentation=0.7"]),
+        ("packed and changed", &["packing=true", "cutoff_len=160", "image_augmentation=0.7"]),
         ("measured", &["val_size=1", "eval_steps=1"]),
         ("mixed", &["dataset=\"rows,rows\"", "mix_strategy=interleave_over", "interleave_probs=0.7,0.3"]),
     ] {
@@ -98,9 +98,9 @@ fn rows_put_aside_are_measured_and_not_learnt_from() {
 #[test]
 fn samples_that_are_too_long_are_left_out_before_the_first_step() {
     let folder = Folder::new();
-    let longest = ["cutoff_len=70", "num_train_epochs=1.0", "per_device_train_batch_size=3"];
+    let longest = ["cutoff_len=80", "num_train_epochs=1.0", "per_device_train_batch_size=3"];
     let said = folder.train("run", &longest);
-    assert!(said.contains("1 samples were longer than cutoff_len (70) and were left out"), "{said}");
+    assert!(said.contains("1 samples were longer than cutoff_len (80) and were left out"), "{said}");
     assert_eq!(folder.steps("run"), [1], "three of four rows are one step of three");
     assert!(run::weights(&folder.bytes("run", "model.safetensors")) != run::weights_at_start());
 }

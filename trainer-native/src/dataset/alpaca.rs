@@ -47,7 +47,7 @@ pub fn read(row: &Cell, entry: &Entry) -> Result<Vec<Message>, RowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Form;
+    use crate::dataset::info::Form;
     use serde_json::{Value, json};
 
     fn read_json(row: Value, columns: &[(&str, &str)]) -> Result<Vec<Message>, RowError> {

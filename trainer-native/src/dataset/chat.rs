@@ -139,7 +139,7 @@ fn check_turns(messages: &[Message], entry: &Entry) -> Result<(), RowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Form;
+    use crate::dataset::info::Form;
     use serde_json::{Value, json};
 
     fn read_json(row: Value, entry: &Entry) -> Result<Chat, RowError> {

@@ -21,7 +21,7 @@ pub use augment::augment;
 pub use cell::Cell;
 pub use conversation::{Conversation, split_content};
 pub use images::ImageSource;
-pub use info::{Entry, Form};
+pub use info::Entry;
 pub use labelled::{Classes, LabelledImage, LabelledSet, Layout, Part, few_shots};
 pub use mixture::{MixStrategy, SetSize, select};
 pub use order::{epoch_order, grouped_order};
