@@ -38,7 +38,7 @@ pub struct Trunk<'pass> {
 enum Record {
     /// `[tokens, hidden]`, with the graph that made it.
     Graph(Tensor<2>),
-    Segments(Segments),
+    Segments(Box<Segments>),
 }
 
 /// What goes into every segment of the network.
@@ -80,7 +80,7 @@ impl<'pass> Trunk<'pass> {
             }
             Keep::BlockInputs => {
                 let (output, segments) = segments(model, config, prompts);
-                (output, Record::Segments(segments))
+                (output, Record::Segments(Box::new(segments)))
             }
         };
         Self { model, config, prompts, output, record }
@@ -105,7 +105,7 @@ impl<'pass> Trunk<'pass> {
         match self.record {
             Record::Graph(states) => found.backward(states, gradient),
             Record::Segments(segments) => {
-                through_segments(&mut found, self.config, self.prompts, segments, gradient);
+                through_segments(&mut found, self.config, self.prompts, *segments, gradient);
             }
         }
         found.gradients
