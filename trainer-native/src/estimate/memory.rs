@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const F32: usize = size_of::<f32>();
 /// What activations take over what is counted: the allocator keeps freed blocks that the next tensor
 /// does not fit into, and gradients of several operations are in flight at a time. Measured on five
-/// recipes of three sizes by `tests/reference/estimate.py`, which found 1.2 to 1.5.
+/// recipes of three sizes by `tests/reference/estimate.py`, which found 1.3 to 1.6.
 const SURPLUS: f64 = 1.35;
 
 /// Numbers of weights by what happens to them.
