@@ -70,7 +70,7 @@ def checkpoint_folder(folder: Path, kind: str, binary: Path) -> Path:
         return ROOT / "tests/golden/checkpoints/qwen2_5_vl-untied"
     if kind == "nano":
         return ROOT / "trainer-native/models/nano-base"
-    made = folder / "bench-110m"
+    made = folder / "checkpoint-110m"
     if not made.exists():
         corpus = folder / "corpus.txt"
         corpus.write_text((ROOT / "README.md").read_text(encoding="utf-8") * 4, encoding="utf-8")

@@ -6,40 +6,31 @@
 use crate::run::Folder;
 use std::fs;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const SETTINGS: [&str; 5] =
-    ["max_steps=12", "save_steps=1", "save_total_limit=2", "warmup_steps=2", "ema_decay=0.5"];
+    ["max_steps=40", "save_steps=1", "save_total_limit=2", "warmup_steps=2", "ema_decay=0.5"];
 /// Files that must be those of the run that was left alone.
 const FILES: [&str; 3] =
-    ["model.safetensors", "checkpoint-12/model.safetensors", "checkpoint-12/optimizer.safetensors"];
+    ["model.safetensors", "checkpoint-40/model.safetensors", "checkpoint-40/optimizer.safetensors"];
+const KILLS: u32 = 20;
 
+/// Killed at moments spread over the start of the program, some steps, and the writing of their states.
 #[test]
-fn a_run_that_is_killed_three_times_is_the_run_that_was_left_alone() {
-    kill_and_go_on(3, 17);
-}
-
-#[test]
-#[ignore = "needs some minutes: twenty kills, each followed by a start of the program"]
 fn a_run_that_is_killed_twenty_times_is_the_run_that_was_left_alone() {
-    kill_and_go_on(20, 5);
-}
-
-/// Kills a run at moments spread over the whole of it, start and writing of states included.
-fn kill_and_go_on(kills: u32, seed: u64) {
     let folder = Folder::new();
     let begun = Instant::now();
+    folder.train("short", &[SETTINGS.as_slice(), &["max_steps=1"]].concat());
+    let start = begun.elapsed();
     folder.train("whole", &SETTINGS);
-    let whole = begun.elapsed();
-    let mut random = seed;
-    for kill in 0..kills {
+    let step = begun.elapsed().saturating_sub(start * 2) / 39;
+    // A made-up sequence: what matters is that the moments differ.
+    let mut random = 17_u64;
+    for kill in 0..KILLS {
         let program = begin_or_go_on(&folder, "killed");
-        // A made-up sequence: what matters is that the moments differ.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let share = (random >> 40) as f64 / f64::from(1_u32 << 24);
-        std::thread::sleep(
-            whole.mul_f64(share * 2.0 / f64::from(kills.max(2))).max(Duration::from_millis(5)),
-        );
+        std::thread::sleep((start + step * 5).mul_f64(share));
         end(program);
         check_states(&folder, "killed", kill);
     }
@@ -48,7 +39,7 @@ fn kill_and_go_on(kills: u32, seed: u64) {
     for file in FILES {
         assert!(folder.bytes("whole", file) == folder.bytes("killed", file), "{file} differs");
     }
-    assert_eq!(folder.steps("killed"), (1..=12).collect::<Vec<_>>(), "every step is told of once");
+    assert_eq!(folder.steps("killed"), (1..=40).collect::<Vec<_>>(), "every step is told of once");
     assert!(!folder.names("killed").iter().any(|name| name.starts_with("unfinished")));
 }
 

@@ -37,8 +37,8 @@ pub struct Trunk<'pass> {
 #[derive(Debug)]
 enum Record {
     /// `[tokens, hidden]`, with the graph that made it.
-    Graph(Tensor<2>),
-    Segments(Segments),
+    Graph(Box<Tensor<2>>),
+    Segments(Box<Segments>),
 }
 
 /// What goes into every segment of the network.
@@ -76,11 +76,11 @@ impl<'pass> Trunk<'pass> {
                 let states = model.read(model.embed(prompts, PaddingSide::Right, config), None, config);
                 let [batch, seq, hidden] = states.dims();
                 let states = states.reshape([batch * seq, hidden]);
-                (states.clone().inner(), Record::Graph(states))
+                (states.clone().inner(), Record::Graph(Box::new(states)))
             }
             Keep::BlockInputs => {
                 let (output, segments) = segments(model, config, prompts);
-                (output, Record::Segments(segments))
+                (output, Record::Segments(Box::new(segments)))
             }
         };
         Self { model, config, prompts, output, record }
@@ -103,9 +103,9 @@ impl<'pass> Trunk<'pass> {
     pub fn backward(self, gradient: Tensor<2>) -> NamedGradients {
         let mut found = Found { model: self.model, gradients: NamedGradients::new() };
         match self.record {
-            Record::Graph(states) => found.backward(states, gradient),
+            Record::Graph(states) => found.backward(*states, gradient),
             Record::Segments(segments) => {
-                through_segments(&mut found, self.config, self.prompts, segments, gradient);
+                through_segments(&mut found, self.config, self.prompts, *segments, gradient);
             }
         }
         found.gradients

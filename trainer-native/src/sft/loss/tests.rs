@@ -27,7 +27,7 @@ fn model() -> (VisionLanguageModel, ModelConfig) {
 fn prompts(config: &ModelConfig) -> (Vec<Prompt>, Vec<Vec<bool>>) {
     let grid = Grid { t: 1, h: 4, w: 4 };
     let values = (0..16 * config.vision.patch_dim()).map(|index| (index as f32 * 0.37).sin()).collect();
-    let ids = vec![vec![3, 90, 90, 90, 90, 5, 6, 7, 8], vec![9, 10, 11, 12, 13, 14]];
+    let ids = [vec![3, 90, 90, 90, 90, 5, 6, 7, 8], vec![9, 10, 11, 12, 13, 14]];
     let prompt = |ids: &[u32], images: Vec<Patches>| {
         let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
         let positions = Positions::of_prompt(ids, 90, &grids, 2).expect("places for the picture");
