@@ -74,7 +74,9 @@ fn value(summary: &Value, key: &str, set: usize) -> f64 {
 /// The answers of a result file, by what was asked and row.
 fn answers(scratch: &Scratch, folder: &str) -> BTreeMap<(String, u64), Value> {
     let text = String::from_utf8(scratch.read(&format!("{folder}/results.jsonl"))).expect("UTF-8");
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    // A line without an end was never finished.
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let answers: Vec<Value> = lines.filter(|line| line["kind"] == "answer").collect();
     let count = answers.len();
     let keyed: BTreeMap<_, _> = answers
@@ -151,6 +153,31 @@ fn a_second_run_asks_only_what_is_missing() {
     let other =
         evaluate(&scratch, &["--out", &out, "--seed", "3", "--task", "closed", "--ablate", "none"]).json();
     assert_eq!((other["asked"].as_u64(), answers(&scratch, "out").len()), (Some(10), 50));
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was() {
+    let scratch = with_sets(30);
+    let (whole, killed) = (scratch.arg("whole"), scratch.arg("killed"));
+    let flags = ["--task", "closed", "--ablate", "none"];
+    let run = |out: &str| evaluate(&scratch, &[["--out", out].as_slice(), &flags].concat());
+    let expected = run(&whole).json();
+    let typed = arguments(
+        &scratch,
+        &golden_checkpoint("qwen2_vl"),
+        &[["--out", &killed].as_slice(), &flags].concat(),
+    );
+    let mut child = start(typed);
+    let written = || fs::metadata(scratch.at("killed/results.jsonl")).map_or(0, |facts| facts.len());
+    while written() < 4000 && child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    let before = answers(&scratch, "killed").len();
+    assert!((1..60).contains(&before), "{before} of 60 answers");
+    assert_eq!(run(&killed).json(), expected);
+    assert_eq!(answers(&scratch, "killed"), answers(&scratch, "whole"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
 fn environment() -> Result<PathBuf> {
     let folder = root().join("target/reference/venv");
     let python = folder.join("bin/python");
-    if !works(Command::new(&python).args(["-c", "import torch, transformers, torchvision"])) {
+    if !works(Command::new(&python).args(["-c", "import torch, transformers, torchvision, sentencepiece"])) {
         if !works(Command::new("python3").arg("--version")) {
             bail!("python3 is missing: install Python 3.11 or newer with its venv module");
         }
