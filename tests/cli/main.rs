@@ -7,6 +7,7 @@ mod bad_messages;
 mod bad_photo;
 mod bad_recipe;
 mod evaluate;
+mod evaluate_results;
 mod export;
 mod inspect;
 mod manifest;
