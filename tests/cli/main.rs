@@ -16,6 +16,7 @@ mod cot_layouts;
 mod cot_server;
 mod estimate;
 mod evaluate;
+mod evaluate_results;
 mod export;
 mod inspect;
 mod manifest;

@@ -94,7 +94,7 @@ fn adapter(python: &Path, binary: &Path, work: &Path) -> Result<()> {
 pub fn environment() -> Result<PathBuf> {
     let folder = root().join("target/reference/venv");
     let python = folder.join("bin/python");
-    const PACKAGES: &str = "import bitsandbytes, onnx, peft, torch, torchvision, transformers";
+    const PACKAGES: &str = "import bitsandbytes, onnx, peft, sentencepiece, torch, torchvision, transformers";
     if !works(Command::new(&python).args(["-c", PACKAGES])) {
         if !works(Command::new("python3").arg("--version")) {
             bail!("python3 is missing: install Python 3.11 or newer with its venv module");
