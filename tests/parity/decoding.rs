@@ -71,7 +71,7 @@ fn prompts_may_enter_at_any_time() {
             let (case, _) = ModelCase::read(checkpoint, case);
             (prepare(&recognizer, &case.messages).prompt, case.greedy_ids)
         };
-        let cases = ["one-image", "text-only", "two-images", "multi-turn"].map(read);
+        let cases = ["two-images", "text-only", "one-image", "multi-turn"].map(read);
         let (lengths, longest): (Vec<usize>, usize) = {
             let lengths: Vec<usize> = cases.iter().map(|(prompt, _)| prompt.ids.len()).collect();
             let longest = cases.iter().map(|(_, ids)| ids.len()).max().expect("cases");
