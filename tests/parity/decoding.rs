@@ -60,6 +60,66 @@ fn greedy_answers_are_those_of_transformers() {
     }
 }
 
+/// Prompts that enter while other answers are in the making, longer or shorter than those, are answered as
+/// they would be alone, and so are those that were there before.
+#[test]
+fn prompts_may_enter_at_any_time() {
+    for checkpoint in CHECKPOINTS {
+        let recognizer = load(checkpoint);
+        let processor = recognizer.processor();
+        let read = |case: &str| {
+            let (case, _) = ModelCase::read(checkpoint, case);
+            (prepare(&recognizer, &case.messages).prompt, case.greedy_ids)
+        };
+        let cases = ["two-images", "text-only", "one-image", "multi-turn"].map(read);
+        let (lengths, longest): (Vec<usize>, usize) = {
+            let lengths: Vec<usize> = cases.iter().map(|(prompt, _)| prompt.ids.len()).collect();
+            let longest = cases.iter().map(|(_, ids)| ids.len()).max().expect("cases");
+            (lengths, longest)
+        };
+        assert!(
+            lengths[1] < lengths[0] && lengths[2] > lengths[0],
+            "shorter and longer ones enter: {lengths:?}"
+        );
+        let stop = StopRules { max_new_tokens: longest, ..StopRules::default() };
+        let options = SessionOptions { sampling: SamplingOptions::default(), stop, answers: 2 };
+        let mut session = Session::begin(
+            recognizer.model(),
+            processor.config(),
+            processor.tokenizer(),
+            &[&cases[0].0],
+            options,
+        )
+        .expect("a usable prompt");
+        let mut rows = vec![Vec::new(); 8];
+        let mut waiting = 1;
+        let mut rounds = 0;
+        while !session.is_finished() || waiting < cases.len() {
+            // One enters before the first token, one after three, one when all others have ended.
+            let enters = match waiting {
+                1 => true,
+                2 => rounds == 3,
+                _ => session.is_finished(),
+            };
+            let steps = if enters && waiting < cases.len() {
+                waiting += 1;
+                pollster::block_on(session.admit(processor.tokenizer(), &[&cases[waiting - 1].0], &[0]))
+            } else {
+                pollster::block_on(session.step())
+            };
+            for step in steps.expect("steps") {
+                rows[step.row].push(step);
+            }
+            rounds += 1;
+        }
+        for (row, steps) in rows.iter().enumerate() {
+            let expected = &cases[row / 2].1;
+            assert_eq!(&ids(&steps[..expected.len()]), expected, "{checkpoint}, answer {row}");
+            assert_eq!(steps.len(), longest, "{checkpoint}, answer {row}");
+        }
+    }
+}
+
 /// What a step says of its token's probability is what scoring the whole answer says, also where a token
 /// is banned, at another temperature, and for a row beside a longer one.
 #[test]

@@ -3,11 +3,12 @@
 //! [`Session::begin`] reads the prompts; every [`Session::step`] gives one token to every answer that
 //! is not finished. Nothing else in this project decodes. To cancel, stop calling.
 
-use super::{Sampler, SamplingOptions, StopReason, StopRules, StopStrings};
+use super::row::{Chosen, Read, Row, read};
+use super::{SamplingOptions, StopReason, StopRules};
 use crate::config::ModelConfig;
-use crate::model::{Cache, Prompt, VisionLanguageModel, vlm::PaddingSide};
-use crate::prompt::{Detokenizer, PromptError, Tokenizer};
-use burn::tensor::{ExecutionError, Int, Tensor};
+use crate::model::{Cache, Prompt, VisionLanguageModel};
+use crate::prompt::{PromptError, Tokenizer};
+use burn::tensor::{ExecutionError, Tensor};
 use thiserror::Error;
 
 /// How a session decodes.
@@ -87,25 +88,12 @@ pub struct Session<'model> {
     rows: Vec<Row>,
     /// Scores of the next token, `[rows, vocab]`; `None` once they are used.
     scores: Option<Tensor<2>>,
+    /// Answers that were begun so far.
+    numbers: usize,
     /// Whether steps tell the probability of their token.
     wants_log_probs: bool,
     /// Tokens that are never chosen.
     banned: Vec<u32>,
-}
-
-/// A token that was chosen, and the logarithm of its probability where it is wanted.
-type Chosen = (u32, Option<f32>);
-
-#[derive(Debug)]
-struct Row {
-    number: usize,
-    position: i32,
-    produced: usize,
-    room: usize,
-    last: u32,
-    sampler: Sampler,
-    text: Detokenizer,
-    stop_strings: StopStrings,
 }
 
 impl<'model> Session<'model> {
@@ -120,54 +108,77 @@ impl<'model> Session<'model> {
         prompts: &[&Prompt],
         options: SessionOptions,
     ) -> Result<Self, GenerateError> {
-        let context = config.text.max_position_embeddings;
-        for prompt in prompts {
-            let found = prompt.ids.len();
-            if found == 0 {
-                return Err(GenerateError::EmptyPrompt);
-            }
-            if found >= context {
-                return Err(GenerateError::PromptTooLong { found, context });
-            }
-        }
-        let embedded = model.embed(prompts, PaddingSide::Left, config);
-        let [_, seq, hidden] = embedded.states.dims();
-        let capacity = seq.saturating_add(options.stop.max_new_tokens).min(context.max(seq + 1));
-        let mut cache = model.cache(capacity, embedded.starts.clone(), config);
-        let states = model.read(embedded, Some(&mut cache), config);
-        let last = states.narrow(1, seq - 1, 1).reshape([prompts.len(), hidden]);
-        let mut scores = model.logits(last);
-
-        if options.answers > 1 {
-            let spread: Vec<usize> =
-                (0..prompts.len()).flat_map(|prompt| std::iter::repeat_n(prompt, options.answers)).collect();
-            let indices: Vec<i32> = spread.iter().map(|row| *row as i32).collect();
-            scores = scores.select(0, Tensor::<1, Int>::from_ints(indices.as_slice(), &model.device()));
-            cache = if prompts.len() == 1 { cache.fan_out(options.answers) } else { cache.keep(&spread) };
-        }
-        let rows = (0..prompts.len() * options.answers)
-            .map(|number| {
-                let prompt = prompts[number / options.answers];
-                Row {
-                    number,
-                    position: prompt.positions.next,
-                    produced: 0,
-                    room: (context - prompt.ids.len()).min(capacity - seq),
-                    last: 0,
-                    sampler: Sampler::new(
-                        options.sampling.seed,
-                        number as u64,
-                        &prompt.ids,
-                        config.text.vocab_size,
-                    ),
-                    text: Detokenizer::new(tokenizer.clone()),
-                    stop_strings: StopStrings::new(&options.stop.strings),
-                }
-            })
-            .collect();
+        let seed = options.sampling.seed;
+        let draws = |number: usize| (seed, number as u64);
+        let Read { cache, scores, rows } = read(model, config, tokenizer, prompts, &options, &draws)?;
         let rows = if options.stop.max_new_tokens == 0 { Vec::new() } else { rows };
         let (wants_log_probs, banned) = (false, Vec::new());
-        Ok(Self { model, config, options, cache, rows, scores: Some(scores), wants_log_probs, banned })
+        let numbers = prompts.len() * options.answers;
+        let scores = Some(scores);
+        Ok(Self { model, config, options, cache, rows, scores, numbers, wants_log_probs, banned })
+    }
+
+    /// A session without prompts, for [`Session::admit`].
+    #[must_use]
+    pub fn open(
+        model: &'model VisionLanguageModel,
+        config: &'model ModelConfig,
+        options: SessionOptions,
+    ) -> Self {
+        let cache = model.cache(0, Vec::new(), config);
+        let (rows, banned) = (Vec::new(), Vec::new());
+        Self { model, config, options, cache, rows, scores: None, numbers: 0, wants_log_probs: false, banned }
+    }
+
+    /// Answers in the making.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Reads more prompts while other answers are in the making, and gives each of the new answers its first
+    /// token; numbers of answers go on from those before. Room that finished answers have left is used again.
+    /// Answers to a prompt draw from its own entry of `seeds`, whatever else is in the making.
+    ///
+    /// # Panics
+    /// There is not one seed a prompt.
+    ///
+    /// # Errors
+    /// A prompt is empty or longer than the context, or the device failed.
+    pub async fn admit(
+        &mut self,
+        tokenizer: &Tokenizer,
+        prompts: &[&Prompt],
+        seeds: &[u64],
+    ) -> Result<Vec<Step>, GenerateError> {
+        assert_eq!(prompts.len(), seeds.len(), "a seed for every prompt");
+        // All answers stand at the same place before others join them.
+        let mut steps = if self.scores.is_some() { self.step().await? } else { Vec::new() };
+        if prompts.is_empty() || self.options.stop.max_new_tokens == 0 {
+            return Ok(steps);
+        }
+        let answers = self.options.answers;
+        let draws = |number: usize| (seeds[number / answers], (number % answers) as u64);
+        let Read { cache, scores, mut rows } =
+            read(self.model, self.config, tokenizer, prompts, &self.options, &draws)?;
+        for row in &mut rows {
+            row.number += self.numbers;
+        }
+        self.numbers += rows.len();
+        let old_rows = std::mem::replace(&mut self.rows, rows);
+        let empty = self.model.cache(0, Vec::new(), self.config);
+        let old_cache = std::mem::replace(&mut self.cache, cache);
+        self.scores = Some(scores);
+        steps.extend(self.step().await?);
+        if self.rows.is_empty() {
+            (self.rows, self.cache) = (old_rows, old_cache);
+        } else if !old_rows.is_empty() {
+            let new_cache = std::mem::replace(&mut self.cache, empty);
+            self.cache = old_cache.join(new_cache, self.options.stop.max_new_tokens);
+            let new_rows = std::mem::replace(&mut self.rows, old_rows);
+            self.rows.extend(new_rows);
+        }
+        Ok(steps)
     }
 
     /// Has every step tell the logarithm of its token's probability.
@@ -276,38 +287,4 @@ fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
     let scale = scale(temperature);
     let sum: f64 = logits.iter().map(|logit| ((f64::from(*logit) - largest) / scale).exp()).sum();
     largest / scale + sum.ln()
-}
-
-impl Row {
-    fn take(&mut self, (id, log_prob): Chosen, rules: &StopRules) -> Result<Step, GenerateError> {
-        self.last = id;
-        self.produced += 1;
-        let mut stop = None;
-        let mut text = String::new();
-        if rules.ids.contains(&id) {
-            stop = Some(StopReason::EndToken);
-        } else {
-            let piece = self.text.push(id)?;
-            let (certain, stopped) = self.stop_strings.push(&piece);
-            text = certain;
-            if stopped {
-                stop = Some(StopReason::StopString);
-            } else if self.produced >= rules.max_new_tokens {
-                stop = Some(StopReason::Length);
-            } else if self.produced >= self.room {
-                stop = Some(StopReason::ContextFull);
-            }
-        }
-        if stop.is_some_and(|reason| reason != StopReason::StopString) {
-            let rest = self.text.finish();
-            let (certain, stopped) = self.stop_strings.push(&rest);
-            text.push_str(&certain);
-            if stopped {
-                stop = Some(StopReason::StopString);
-            } else {
-                text.push_str(&self.stop_strings.finish());
-            }
-        }
-        Ok(Step { row: self.number, id, text, stop, log_prob })
-    }
 }

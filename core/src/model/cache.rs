@@ -105,6 +105,51 @@ impl Cache {
         Self { layers, starts: rows.iter().map(|row| self.starts[*row]).collect(), ..self }
     }
 
+    /// Puts the rows of another cache under its own, so that all end at the same place, with room for `room`
+    /// more tokens. What is padding in all rows is left out.
+    ///
+    /// # Panics
+    /// The caches belong to different models.
+    #[must_use]
+    pub fn join(self, other: Self, room: usize) -> Self {
+        let content = |cache: &Self| {
+            let first = cache.starts.iter().copied().min().unwrap_or(0).min(cache.length);
+            (first, cache.length - first)
+        };
+        let parts = [content(&self), content(&other)];
+        let length = parts.iter().map(|(_, kept)| *kept).max().unwrap_or(0);
+        let capacity = length + room;
+        let starts = [&self, &other]
+            .iter()
+            .zip(parts)
+            .flat_map(|(cache, (first, kept))| {
+                cache.starts.iter().map(move |start| start - first + length - kept)
+            })
+            .collect();
+        let stack = |upper: Tensor<4>, lower: Tensor<4>| {
+            let [rows, kv_heads, _, head_dim] = upper.dims();
+            let [more, ..] = lower.dims();
+            let size = [rows + more, kv_heads, capacity, head_dim];
+            let mut joined = Tensor::zeros(size, (&upper.device(), upper.dtype()));
+            for (from, tensor, (first, kept)) in [(0, upper, parts[0]), (rows, lower, parts[1])] {
+                let [count, ..] = tensor.dims();
+                let place = [from..from + count, 0..kv_heads, length - kept..length, 0..head_dim];
+                joined = joined.slice_assign(place, tensor.narrow(2, first, kept));
+            }
+            joined
+        };
+        let layers = self
+            .layers
+            .into_iter()
+            .zip(other.layers)
+            .map(|(upper, lower)| LayerCache {
+                key: stack(upper.key, lower.key),
+                value: stack(upper.value, lower.value),
+            })
+            .collect();
+        Self { layers, starts, length, capacity }
+    }
+
     /// Takes note that every block has stored `count` more tokens.
     pub fn advance(&mut self, count: usize) {
         self.length += count;

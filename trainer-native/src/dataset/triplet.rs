@@ -163,16 +163,9 @@ mod tests {
 
     #[test]
     fn features_tell_which_class_is_near() {
-        // The first dimension is large and tells nothing; the second one does.
-        let rows = [
-            [100.0, 1.0],
-            [101.0, 1.1],
-            [99.0, 0.9],
-            [100.0, 0.8],
-            [101.0, 0.7],
-            [99.0, -5.0],
-            [100.0, -5.1],
-        ];
+        // The first dimension is large and has the same mean in every class; the second one tells.
+        let rows =
+            [[100.0, 1.0], [103.0, 1.1], [97.0, 0.9], [99.0, 0.8], [101.0, 0.7], [98.0, -5.0], [102.0, -5.1]];
         let features = rows.iter().map(|row| row.to_vec()).enumerate().collect();
         let nearest = nearest_by_features(&three(), &features);
         assert_eq!(nearest["a"].0, "b");

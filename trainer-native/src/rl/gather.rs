@@ -195,8 +195,8 @@ impl Gatherer<'_> {
         for (picture, view) in self.recipe.active_views() {
             let prompts: Vec<&Prompt> = groups.iter().map(|group| &group.prompts[&picture]).collect();
             let place = [step as u64, attempt as u64, picture as u64];
-            let seed = |batch: u64| {
-                derived(self.recipe.seed, Purpose::Rollout, &[place.as_slice(), &[batch]].concat())
+            let seed = |prompt: u64| {
+                derived(self.recipe.seed, Purpose::Rollout, &[place.as_slice(), &[prompt]].concat())
             };
             let drawn = self.drawer.draw(&prompts, view.answers, seed)?;
             let likeliest = match self.recipe.advantage {

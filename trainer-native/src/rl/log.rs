@@ -27,6 +27,14 @@ pub struct Timing {
     pub rollout_tokens_per_sec: f64,
 }
 
+impl Timing {
+    /// Of the drawing of so many tokens; learning is still to come.
+    #[must_use]
+    pub fn of_rollout(secs: f64, tokens: usize) -> Self {
+        Self { rollout_secs: secs, update_secs: 0.0, rollout_tokens_per_sec: tokens as f64 / secs.max(1e-9) }
+    }
+}
+
 /// One line of `log.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogLine {

@@ -27,6 +27,7 @@ mod reward;
 mod rollout;
 mod schedule;
 mod seed;
+mod setup;
 mod state;
 mod surrogate;
 mod tokens;

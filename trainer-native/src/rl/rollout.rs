@@ -1,5 +1,6 @@
 //! Draws answers with the core that trains: the same weights, no copy. A prompt and its pictures are read
-//! once, however many answers they get; answers that are complete leave the batch.
+//! once, however many answers they get; answers that are complete leave the batch, and the next prompt's
+//! enter (continuous batching: <https://www.usenix.org/conference/osdi22/presentation/yu>).
 
 use super::workers::Workers;
 use anyhow::{Result, anyhow};
@@ -73,7 +74,8 @@ pub struct Drawer<'run> {
 }
 
 impl Drawer<'_> {
-    /// Draws `answers` answers to every prompt; `seed` gives the seed of every batch by its number.
+    /// Draws `answers` answers to every prompt; `seed` gives the seed of every prompt by its number. Every
+    /// worker has its share of the prompts, so that who is faster changes nothing.
     ///
     /// # Errors
     /// A prompt does not fit the context, or the device failed.
@@ -83,24 +85,31 @@ impl Drawer<'_> {
         answers: usize,
         seed: impl Fn(u64) -> u64 + Sync,
     ) -> Result<Vec<Vec<Drawn>>> {
-        let at_once = (self.decode_batch / answers).max(1);
-        let batches: Vec<(u64, &[&Prompt])> = (0..).zip(prompts.chunks(at_once)).collect();
-        let drawn =
-            self.workers.map(batches, |(number, batch)| self.draw_batch(batch, answers, seed(number)))?;
+        let share = prompts.len().div_ceil(self.workers.count()).max(1);
+        let shares: Vec<(usize, &[&Prompt])> = (0..).zip(prompts.chunks(share)).collect();
+        let drawn = self.workers.map(shares, |(number, prompts)| {
+            self.draw_share(prompts, answers, |place| seed((number * share + place) as u64))
+        })?;
         Ok(drawn.concat())
     }
 
-    fn draw_batch(&self, prompts: &[&Prompt], answers: usize, seed: u64) -> Result<Vec<Vec<Drawn>>> {
+    /// Draws from one prompt after the other: a prompt is read as soon as answers that are complete have left
+    /// room for its own.
+    fn draw_share(
+        &self,
+        prompts: &[&Prompt],
+        answers: usize,
+        seed: impl Fn(usize) -> u64,
+    ) -> Result<Vec<Vec<Drawn>>> {
         let failed = |error| {
             let error = RecognizerError::Generate(error);
             anyhow!("{error}\nhint: {}", error.hint())
         };
-        let config = self.processor.config();
+        let (config, tokenizer) = (self.processor.config(), self.processor.tokenizer());
         let options = SessionOptions {
             sampling: SamplingOptions {
                 temperature: self.temperature,
                 top_p: self.top_p,
-                seed,
                 ..SamplingOptions::default()
             },
             stop: StopRules {
@@ -112,15 +121,23 @@ impl Drawer<'_> {
         };
         // A token of a picture in an answer would ask for a picture when the answer is scored.
         let banned = [config.tokens.image];
-        let mut session = Session::begin(self.model, config, self.processor.tokenizer(), prompts, options)
-            .map_err(failed)?
-            .with_log_probs()
-            .with_banned(&banned);
+        let mut session = Session::open(self.model, config, options).with_log_probs().with_banned(&banned);
         let empty =
             Drawn { ids: Vec::new(), log_probs: Vec::new(), text: String::new(), stop: StopReason::Length };
         let mut drawn = vec![vec![empty; answers]; prompts.len()];
-        while !session.is_finished() {
-            for step in pollster::block_on(session.step()).map_err(failed)? {
+        let mut next = 0;
+        while !session.is_finished() || next < prompts.len() {
+            let mut steps = Vec::new();
+            let room = self.decode_batch.max(answers).saturating_sub(session.unfinished()) / answers;
+            let end = (next + room).min(prompts.len());
+            if next < end {
+                let seeds: Vec<u64> = (next..end).map(&seed).collect();
+                let admitted = session.admit(tokenizer, &prompts[next..end], &seeds);
+                steps.extend(pollster::block_on(admitted).map_err(failed)?);
+                next = end;
+            }
+            steps.extend(pollster::block_on(session.step()).map_err(failed)?);
+            for step in steps {
                 let answer = &mut drawn[step.row / answers][step.row % answers];
                 answer.ids.push(step.id);
                 answer.log_probs.extend(step.log_prob);
