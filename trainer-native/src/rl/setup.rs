@@ -65,6 +65,7 @@ fn open_optimizer(recipe: &RlRecipe, folder: &Path, state: RunState, device: &Op
         beta_2: update.adam_beta2,
         epsilon: update.adam_epsilon,
         weight_decay: update.weight_decay,
+        average_decay: 0.0,
     };
     match state.step {
         0 => Ok(AdamW::new(config)),
