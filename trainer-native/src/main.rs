@@ -17,6 +17,7 @@ mod rl;
 mod run_folder;
 mod sft;
 mod streamed;
+mod trainee;
 mod trunk;
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};

@@ -6,10 +6,13 @@
 
 use crate::checkpoint::{create_folder, read_text, write_file};
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+/// The optimizer's file in a state.
+pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// File of the state's own facts.
 const FACTS: &str = "trainer_state.json";
 /// Begins the name of a state.
@@ -17,7 +20,7 @@ const STATE: &str = "checkpoint-";
 /// Begins the name of what is being written or taken apart.
 const UNFINISHED: &str = "unfinished-";
 
-/// What a state remembers besides weights and optimizer.
+/// What a state of fine-tuning remembers besides weights and optimizer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Steps made.
@@ -38,7 +41,7 @@ pub struct Best {
 
 /// Where a run begins.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Start {
+pub enum Start<F> {
     /// From the recipe's checkpoint.
     Anew,
     /// From a state of the run.
@@ -46,7 +49,7 @@ pub enum Start {
         /// The state's folder.
         folder: PathBuf,
         /// What it remembers.
-        facts: Facts,
+        facts: F,
     },
 }
 
@@ -77,13 +80,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// There is a run and `resume` is false, or none and it is true, or the last state is damaged.
-    pub fn start(&self, resume: bool) -> Result<Start> {
+    pub fn start<F: DeserializeOwned>(&self, resume: bool) -> Result<Start<F>> {
         match (resume, self.steps().last()) {
             (true, Some(step)) => {
                 let folder = self.state(*step);
                 let path = folder.join(FACTS);
-                let facts: Facts =
-                    serde_json::from_str(&read_text(&path)?).with_context(|| damaged(&path))?;
+                let facts = serde_json::from_str(&read_text(&path)?).with_context(|| damaged(&path))?;
                 Ok(Start::From { folder, facts })
             }
             (true, None) => bail!(
@@ -112,13 +114,18 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes a state: `write` puts weights and optimizer into the folder that it is given.
+    /// Writes the state after a step: `write` puts weights and optimizer into the folder that it is given.
     ///
     /// # Errors
     /// `write` fails or the disk is full; earlier states stay as they are.
-    pub fn save(&self, facts: &Facts, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let folder = self.state(facts.step);
-        let temporary = self.0.join(format!("{UNFINISHED}{}", facts.step));
+    pub fn save<F: Serialize>(
+        &self,
+        step: usize,
+        facts: &F,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let folder = self.state(step);
+        let temporary = self.0.join(format!("{UNFINISHED}{step}"));
         let written = create_folder(&temporary)
             .and_then(|()| write(&temporary))
             .and_then(|()| write_file(&temporary.join(FACTS), serde_json::to_string(facts)?.as_bytes()))
@@ -209,7 +216,7 @@ mod tests {
         run.open().expect("a folder");
         let best = Some(Best { step: 2, loss: 0.5 });
         for step in 1..=5 {
-            run.save(&facts(step), |_| Ok(())).expect("saved");
+            run.save(step, &facts(step), |_| Ok(())).expect("saved");
             run.keep(2, best.filter(|best| best.step <= step)).expect("room is made");
         }
         assert_eq!(run.steps(), [2, 5]);
@@ -224,9 +231,9 @@ mod tests {
     fn a_state_that_could_not_be_written_leaves_nothing_and_touches_nothing() {
         let run = folder("full");
         run.open().expect("a folder");
-        run.save(&facts(1), |folder| Ok(fs::write(folder.join("weights"), "1")?)).expect("saved");
+        run.save(1, &facts(1), |folder| Ok(fs::write(folder.join("weights"), "1")?)).expect("saved");
         let error = run
-            .save(&facts(2), |folder| {
+            .save(2, &facts(2), |folder| {
                 fs::write(folder.join("weights"), "2")?;
                 bail!("no room")
             })
@@ -239,7 +246,7 @@ mod tests {
         assert_eq!(names, ["checkpoint-1"]);
         assert_eq!(fs::read(run.state(1).join("weights")).expect("kept"), b"1");
         assert!(matches!(run.start(true), Ok(Start::From { facts: Facts { step: 1, .. }, .. })));
-        assert!(run.start(false).is_err());
+        assert!(run.start::<Facts>(false).is_err());
         fs::remove_dir_all(run.path()).expect("our folder");
     }
 
@@ -250,7 +257,7 @@ mod tests {
             fs::create_dir_all(run.path().join(name)).expect("a folder");
             fs::write(run.path().join(name).join("half"), "").expect("a file");
         }
-        assert!(matches!(run.start(false), Ok(Start::Anew)), "half a state is none");
+        assert!(matches!(run.start::<Facts>(false), Ok(Start::Anew)), "half a state is none");
         run.open().expect("a folder");
         assert_eq!(fs::read_dir(run.path()).expect("a folder").count(), 0);
         fs::remove_dir_all(run.path()).expect("our folder");

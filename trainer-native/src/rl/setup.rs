@@ -2,12 +2,13 @@
 
 use super::question::Question;
 use super::recipe::RlRecipe;
-use super::state::{OPTIMIZER, RunState, damaged};
-use crate::checkpoint::{self, explain, read_files};
+use super::state::RunState;
+use crate::checkpoint;
 use crate::device::OpenDevice;
 use crate::optimizer::{AdamW, AdamWConfig};
+use crate::run_folder::{OPTIMIZER, Start, damaged};
+use crate::trainee::{Frozen, read_processor};
 use anyhow::{Context, Result};
-use burn::module::Module;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::{CheckpointFiles, Processor};
 use fine_r1_core::weights::Precision;
@@ -31,17 +32,28 @@ pub struct Opened {
 ///
 /// # Errors
 /// A file is missing or damaged.
-pub fn open(recipe: &RlRecipe, folder: &Path, state: RunState, device: &OpenDevice) -> Result<Opened> {
-    let (files, processor) = open_processor(recipe)?;
+pub fn open(recipe: &RlRecipe, start: &Start<RunState>, device: &OpenDevice) -> Result<Opened> {
+    let base = &recipe.model_name_or_path;
+    let (files, processor) = read_processor(base, recipe.image_min_pixels, recipe.image_max_pixels)?;
+    let saved = match start {
+        Start::Anew => None,
+        Start::From { folder, .. } => Some(folder.as_path()),
+    };
     // Weights that are trained are kept in f32.
     let plain = OpenDevice { precision: Some(Precision::F32), ..device.clone() };
     let training = OpenDevice { device: device.device.clone().autodiff(), ..plain.clone() };
-    let model = freeze(checkpoint::load_weights(folder, processor.config(), &training)?, recipe);
+    let frozen = Frozen {
+        vision_tower: recipe.freeze_vision_tower,
+        merger: recipe.freeze_multi_modal_projector,
+        language_model: recipe.freeze_language_model,
+    };
+    let model = checkpoint::load_weights(saved.unwrap_or(base), processor.config(), &training)?;
+    let model = frozen.freeze(model);
     let reference = match recipe.needs_reference() {
-        true => Some(checkpoint::load_weights(&recipe.model_name_or_path, processor.config(), &plain)?),
+        true => Some(checkpoint::load_weights(base, processor.config(), &plain)?),
         false => None,
     };
-    let optimizer = open_optimizer(recipe, folder, state, device)?;
+    let optimizer = open_optimizer(recipe, saved, device)?;
     Ok(Opened { files, processor, model, reference, optimizer })
 }
 
@@ -57,7 +69,7 @@ pub fn total_steps(recipe: &RlRecipe, questions: &[Question]) -> usize {
     }
 }
 
-fn open_optimizer(recipe: &RlRecipe, folder: &Path, state: RunState, device: &OpenDevice) -> Result<AdamW> {
+fn open_optimizer(recipe: &RlRecipe, saved: Option<&Path>, device: &OpenDevice) -> Result<AdamW> {
     let update = &recipe.update;
     let config = AdamWConfig {
         matrices: update.optim,
@@ -67,44 +79,9 @@ fn open_optimizer(recipe: &RlRecipe, folder: &Path, state: RunState, device: &Op
         weight_decay: update.weight_decay,
         average_decay: 0.0,
     };
-    match state.step {
-        0 => Ok(AdamW::new(config)),
-        _ => AdamW::load(config, &checkpoint::map(folder, OPTIMIZER)?, &device.device)
+    match saved {
+        None => Ok(AdamW::new(config)),
+        Some(folder) => AdamW::load(config, &checkpoint::map(folder, OPTIMIZER)?, &device.device)
             .with_context(|| damaged(&folder.join(OPTIMIZER))),
     }
-}
-
-/// The checkpoint's files; the image sizes of the recipe become those of the checkpoint that is written.
-fn open_processor(recipe: &RlRecipe) -> Result<(CheckpointFiles, Processor)> {
-    let folder = &recipe.model_name_or_path;
-    let mut files = read_files(folder)?;
-    let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
-    if recipe.image_min_pixels == 0 && recipe.image_max_pixels == 0 {
-        return Ok((files, processor));
-    }
-    let mut preprocessor = processor.preprocessor().clone();
-    if recipe.image_min_pixels > 0 {
-        preprocessor.min_pixels = recipe.image_min_pixels;
-    }
-    if recipe.image_max_pixels > 0 {
-        preprocessor.max_pixels = recipe.image_max_pixels;
-    }
-    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
-    let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
-    Ok((files, processor))
-}
-
-fn freeze(mut model: VisionLanguageModel, recipe: &RlRecipe) -> VisionLanguageModel {
-    if recipe.freeze_vision_tower {
-        model.visual.patch_embed = model.visual.patch_embed.no_grad();
-        model.visual.blocks = model.visual.blocks.into_iter().map(Module::no_grad).collect();
-    }
-    if recipe.freeze_multi_modal_projector {
-        model.visual.merger = model.visual.merger.no_grad();
-    }
-    if recipe.freeze_language_model {
-        model.model = model.model.no_grad();
-        model.lm_head = model.lm_head.map(Module::no_grad);
-    }
-    model
 }

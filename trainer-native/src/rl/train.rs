@@ -15,12 +15,14 @@ use super::report::write_report;
 use super::reward::Jury;
 use super::rollout::Drawer;
 use super::setup::{Opened, open, total_steps};
-use super::state::{save_state, start_point};
+use super::state::RunState;
 use super::views::PictureMaker;
 use super::workers::Workers;
 use crate::checkpoint::{self, write_file};
 use crate::device::OpenDevice;
+use crate::optimizer::AdamW;
 use crate::progress::interrupted;
+use crate::run_folder::{OPTIMIZER, RunFolder, Start};
 use crate::sft::learning_rate;
 use anyhow::{Result, anyhow};
 use burn::module::Module;
@@ -37,16 +39,20 @@ const MOST_EMPTY_STEPS: usize = 5;
 /// # Errors
 /// Data, checkpoint, reward or disk; what was saved before stays.
 pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resume: bool) -> Result<()> {
-    let (start_folder, mut state) = start_point(recipe, resume)?;
+    let folder = RunFolder::new(&recipe.output_dir);
+    let start = folder.start(resume)?;
+    let mut state = match &start {
+        Start::Anew => RunState { kl_coefficient: recipe.kl.coefficient, ..RunState::default() },
+        Start::From { facts, .. } => *facts,
+    };
     let questions = read_questions(&recipe.data)?;
     let labels = labels(&questions);
     let longest = recipe.rollout.max_new_tokens;
     let mut jury = Jury::new(&recipe.reward, recipe.parity.accuracy, labels.clone(), longest)?;
-    let Opened { files, processor, mut model, reference, mut optimizer } =
-        open(recipe, &start_folder, state, device)?;
+    let Opened { files, processor, mut model, reference, mut optimizer } = open(recipe, &start, device)?;
     let total = total_steps(recipe, &questions);
     let log = recipe.output_dir.join("log.jsonl");
-    checkpoint::create_folder(&recipe.output_dir)?;
+    folder.open()?;
     write_file(&recipe.output_dir.join("recipe.toml"), toml::to_string_pretty(recipe)?.as_bytes())?;
     let mut history = read_until(&log, state.step)?;
     eprintln!(
@@ -58,6 +64,14 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         state.step,
         recipe.output_dir.display()
     );
+
+    let save = |state: &RunState, model: &VisionLanguageModel, optimizer: &AdamW| {
+        folder.save(state.step, state, |into| {
+            checkpoint::save(into, &files, processor.config(), &model.valid(), Precision::F32)?;
+            checkpoint::write_file_with(&into.join(OPTIMIZER), |path| optimizer.save(path))
+        })?;
+        folder.keep(recipe.save_total_limit, None)
+    };
 
     let workers = Workers::new(recipe.workers)?;
     let run =
@@ -98,7 +112,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         }
         let (stop, is_last) = (interrupted(), state.step == total);
         if (state.step.is_multiple_of(recipe.save_steps) || stop) && !is_last {
-            save_state(recipe, &files, &processor, &model, &optimizer, state)?;
+            save(&state, &model, &optimizer)?;
         }
         if stop && !is_last {
             eprintln!("stopped after step {}; go on with --resume", state.step);
@@ -116,7 +130,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         }
         history.push(line);
     }
-    save_state(recipe, &files, &processor, &model, &optimizer, state)?;
+    save(&state, &model, &optimizer)?;
     checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
     eprintln!("wrote {}", recipe.output_dir.display());
     Ok(())

@@ -7,6 +7,7 @@ use crate::adapter::QuantizationType;
 use crate::checkpoint::read_text;
 use crate::dataset::MixStrategy;
 use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
+use crate::trainee::Frozen;
 use crate::trunk::Keep;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -463,6 +464,16 @@ impl SftRecipe {
             epsilon: self.adam_epsilon,
             weight_decay: self.weight_decay,
             average_decay: self.ema_decay as f32,
+        }
+    }
+
+    /// Parts that stay as they are.
+    #[must_use]
+    pub fn frozen(&self) -> Frozen {
+        Frozen {
+            vision_tower: self.freeze_vision_tower,
+            merger: self.freeze_multi_modal_projector,
+            language_model: self.freeze_language_model,
         }
     }
 

@@ -9,13 +9,14 @@ use super::step::{Pass, Workers, run_step};
 use super::survey::{Depth, survey};
 use super::{FinetuningType, SftRecipe};
 use crate::adapter::{self, AdapterConfig};
-use crate::checkpoint::{self, explain, read_files, write_file};
+use crate::checkpoint::{self, write_file};
 use crate::dataset::Conversation;
 use crate::device::OpenDevice;
 use crate::journal::{Entry, Evaluation, Journal, Provenance, Training};
 use crate::optimizer::{AdamW, clip};
 use crate::progress::{Progress, interrupted};
-use crate::run_folder::{Best, Facts, RunFolder, Start, damaged};
+use crate::run_folder::{Best, Facts, OPTIMIZER, RunFolder, Start, damaged};
+use crate::trainee;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use fine_r1_core::model::VisionLanguageModel;
@@ -121,8 +122,6 @@ fn refuse_nonsense(step: usize, pass: &Pass, norm: f32, chosen: &[Vec<&Conversat
     )
 }
 
-const OPTIMIZER: &str = "optimizer.safetensors";
-
 /// What a run carries from step to step.
 struct Run<'recipe> {
     recipe: &'recipe SftRecipe,
@@ -141,7 +140,7 @@ impl<'recipe> Run<'recipe> {
         recipe: &'recipe SftRecipe,
         device: &OpenDevice,
         folder: RunFolder,
-        start: &Start,
+        start: &Start<Facts>,
         files: CheckpointFiles,
         processor: Processor,
     ) -> Result<Self> {
@@ -191,7 +190,7 @@ impl<'recipe> Run<'recipe> {
     fn save(&mut self, step: usize) -> Result<()> {
         self.facts.step = step;
         let model = self.model.valid();
-        self.folder.save(&self.facts, |folder| {
+        self.folder.save(step, &self.facts, |folder| {
             self.write_model(folder, &model)?;
             checkpoint::write_file_with(&folder.join(OPTIMIZER), |path| self.optimizer.save(path))
         })?;
@@ -253,7 +252,8 @@ fn load_model(
                 precision: Some(precision(recipe)),
                 ..device.clone()
             };
-            Ok((freeze(checkpoint::load_weights(folder, processor.config(), &device)?, recipe), None))
+            let model = checkpoint::load_weights(folder, processor.config(), &device)?;
+            Ok((recipe.frozen().freeze(model), None))
         }
         FinetuningType::Lora => {
             let (model, adapter) = adapter::begin(recipe, saved, processor.config(), device)?;
@@ -272,43 +272,5 @@ fn precision(recipe: &SftRecipe) -> Precision {
 /// # Errors
 /// A file is missing or malformed.
 pub fn read_processor(recipe: &SftRecipe) -> Result<(CheckpointFiles, Processor)> {
-    let mut files = read_files(&recipe.model_name_or_path)?;
-    let processor = Processor::new(&files).map_err(|error| explain(&recipe.model_name_or_path, &error))?;
-    let processor = with_image_size(processor, &mut files, recipe)?;
-    Ok((files, processor))
-}
-
-/// The image sizes of the recipe become those of the checkpoint that is written.
-fn with_image_size(
-    processor: Processor,
-    files: &mut CheckpointFiles,
-    recipe: &SftRecipe,
-) -> Result<Processor> {
-    if recipe.image_min_pixels == 0 && recipe.image_max_pixels == 0 {
-        return Ok(processor);
-    }
-    let mut preprocessor = processor.preprocessor().clone();
-    if recipe.image_min_pixels > 0 {
-        preprocessor.min_pixels = recipe.image_min_pixels;
-    }
-    if recipe.image_max_pixels > 0 {
-        preprocessor.max_pixels = recipe.image_max_pixels;
-    }
-    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
-    Processor::new(files).map_err(|error| explain(&recipe.model_name_or_path, &error))
-}
-
-fn freeze(mut model: VisionLanguageModel, recipe: &SftRecipe) -> VisionLanguageModel {
-    if recipe.freeze_vision_tower {
-        model.visual.patch_embed = model.visual.patch_embed.no_grad();
-        model.visual.blocks = model.visual.blocks.into_iter().map(Module::no_grad).collect();
-    }
-    if recipe.freeze_multi_modal_projector {
-        model.visual.merger = model.visual.merger.no_grad();
-    }
-    if recipe.freeze_language_model {
-        model.model = model.model.no_grad();
-        model.lm_head = model.lm_head.map(Module::no_grad);
-    }
-    model
+    trainee::read_processor(&recipe.model_name_or_path, recipe.image_min_pixels, recipe.image_max_pixels)
 }

@@ -1,0 +1,65 @@
+//! The model that a run trains: its files, with the run's image sizes, and the parts that stay as they are.
+
+use crate::checkpoint::{explain, read_files};
+use anyhow::Result;
+use burn::module::Module;
+use fine_r1_core::model::VisionLanguageModel;
+use fine_r1_core::recognizer::{CheckpointFiles, Processor};
+use std::path::Path;
+
+/// Parts that stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frozen {
+    /// Patch embedding and blocks of the vision tower.
+    pub vision_tower: bool,
+    /// What brings its features to the language model.
+    pub merger: bool,
+    /// The decoder and its head.
+    pub language_model: bool,
+}
+
+impl Frozen {
+    /// A model whose other parts are trained.
+    #[must_use]
+    pub fn freeze(self, mut model: VisionLanguageModel) -> VisionLanguageModel {
+        if self.vision_tower {
+            model.visual.patch_embed = model.visual.patch_embed.no_grad();
+            model.visual.blocks = model.visual.blocks.into_iter().map(Module::no_grad).collect();
+        }
+        if self.merger {
+            model.visual.merger = model.visual.merger.no_grad();
+        }
+        if self.language_model {
+            model.model = model.model.no_grad();
+            model.lm_head = model.lm_head.map(Module::no_grad);
+        }
+        model
+    }
+}
+
+/// The files of the checkpoint to start from; image sizes other than 0 become those of the checkpoint
+/// that is written.
+///
+/// # Errors
+/// A file is missing or malformed.
+pub fn read_processor(
+    folder: &Path,
+    min_pixels: u64,
+    max_pixels: u64,
+) -> Result<(CheckpointFiles, Processor)> {
+    let mut files = read_files(folder)?;
+    let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
+    if min_pixels == 0 && max_pixels == 0 {
+        return Ok((files, processor));
+    }
+    let mut preprocessor = processor.preprocessor().clone();
+    if min_pixels > 0 {
+        preprocessor.min_pixels = min_pixels;
+    }
+    if max_pixels > 0 {
+        preprocessor.max_pixels = max_pixels;
+    }
+    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
+    let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
+    Ok((files, processor))
+}
