@@ -5,7 +5,7 @@ use crate::cli::EstimateArgs;
 use crate::device::{self, OpenDevice};
 use crate::estimate::{Load, Memory, Pace, Weights, peak};
 use crate::progress::clock;
-use crate::sft::{Depth, Plan, SftRecipe, read_processor, read_sequences, survey};
+use crate::sft::{Depth, FinetuningType, Plan, SftRecipe, read_processor, read_sequences, survey};
 use anyhow::{Result, anyhow};
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::Processor;
@@ -45,6 +45,11 @@ struct Largest {
 /// Recipe, data or checkpoint.
 pub fn run(arguments: &EstimateArgs) -> Result<()> {
     let recipe = SftRecipe::read(&arguments.recipe, &arguments.overrides)?;
+    if recipe.finetuning_type == FinetuningType::Lora {
+        eprintln!(
+            "note: adapters are not reckoned with yet: the figures are those of training the weights themselves"
+        );
+    }
     let device = device::open(arguments.device)?;
     let (_, processor) = read_processor(&recipe)?;
     let program = resident_bytes();
