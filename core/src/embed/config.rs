@@ -64,7 +64,9 @@ impl Pooling {
     /// # Errors
     /// It is no JSON object.
     pub fn from_json(text: &str) -> Result<Option<Self>, serde_json::Error> {
-        let file: PoolingFile = serde_json::from_str(text)?;
+        // serde would take a list for the fields in their order.
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+        let file: PoolingFile = serde_json::from_value(fields.into())?;
         Ok(match (file.pooling_mode_mean_tokens, file.pooling_mode_cls_token) {
             (true, false) => Some(Self::Mean),
             (false, true) => Some(Self::FirstToken),
