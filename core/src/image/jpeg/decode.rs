@@ -1,0 +1,302 @@
+//! The whole way: headers, scans, samples, pixels.
+//!
+//! Files of one scan become samples block by block. Where several scans add up, coefficients are kept
+//! until the end of the file, as libjpeg-turbo keeps them:
+//! <https://github.com/libjpeg-turbo/libjpeg-turbo/blob/3.1.4.1/src/jdapistd.c>
+
+use ::image::RgbImage;
+
+use super::bits::Bits;
+use super::coefficients::Coefficients;
+use super::colour::Colours;
+use super::frame::Frame;
+use super::header::{Header, Stop};
+use super::plane::Plane;
+use super::progressive::Progressive;
+use super::reader::Reader;
+use super::scan::Scan;
+use super::sequential::{AtOnce, Kept, Sequential};
+use super::smooth::{self, Precision, Progress, Smoothed};
+use super::upsample::Method;
+use super::{FORMAT, ImageError, corrupt, idct, unsupported};
+
+/// More scans than any encoder makes: each may cost the time of the whole picture for a few bytes.
+const MOST_SCANS: usize = 500;
+
+/// A picture as it lies in the file.
+pub struct Picture<'a> {
+    /// Not turned yet.
+    pub image: RgbImage,
+    /// The EXIF block, without its name.
+    pub exif: Option<&'a [u8]>,
+}
+
+/// Decodes a file that begins as a JPEG does.
+///
+/// # Errors
+/// It announces more than `max_pixels`, takes more memory than `max_bytes`, ends too early, contradicts
+/// itself, or is of a kind that is not read here (arithmetic coding, lossless, hierarchical, 12 bits).
+pub fn decode(bytes: &[u8], max_pixels: u64, max_bytes: u64) -> Result<Picture<'_>, ImageError> {
+    let mut reader = Reader::new(bytes);
+    let mut header = Header::default();
+    let Stop::Scan(mut scan) = header.advance(&mut reader)? else {
+        return Err(corrupt("it ends before its pixels begin"));
+    };
+    let exif = header.exif;
+    let frame = header.frame.as_ref().expect("a scan comes after its frame, or is refused");
+    let colours = Colours::new(frame, header.jfif, header.adobe);
+    let methods = frame
+        .components
+        .iter()
+        .map(|component| Method::new(component, frame))
+        .collect::<Result<Vec<_>, _>>()?;
+    let is_one_scan = scan.parts.len() == frame.components.len() && !frame.progressive;
+    refuse_bombs(frame, is_one_scan, max_pixels, max_bytes)?;
+    if !frame.progressive {
+        header.huffman.complete();
+    }
+
+    let mut planes: Vec<Plane>;
+    if is_one_scan {
+        header.latch_steps(&scan)?;
+        let frame = header.frame.as_ref().expect("it is still there");
+        planes = frame.components.iter().map(Plane::new).collect();
+        let sequential = Sequential::new(&scan, &header)?;
+        let mut decoder = AtOnce { sequential, frame, planes: &mut planes };
+        let mut bits = Bits::new(reader);
+        scan.read(frame, header.restart_interval, &mut bits, &mut decoder)?;
+        reader = bits.reader;
+        if let Stop::Scan(_) = header.advance(&mut reader)? {
+            return Err(corrupt("a scan after the last"));
+        }
+    } else {
+        let mut coefficients: Vec<_> = frame.components.iter().map(Coefficients::new).collect();
+        let mut precisions = vec![Precision::new(); coefficients.len()];
+        let mut progress = Progress { last_good_row: 0, is_first_scan: true };
+        for number in 0.. {
+            if number == MOST_SCANS {
+                return Err(unsupported(format!("more than {MOST_SCANS} scans are not supported")));
+            }
+            header.latch_steps(&scan)?;
+            progress.is_first_scan = number == 0;
+            let mut bits = Bits::new(reader);
+            progress.last_good_row = keep(&scan, &header, &mut bits, &mut coefficients)?;
+            if header.frame.as_ref().is_some_and(|frame| frame.progressive) {
+                for part in &scan.parts {
+                    precisions[part.component].note(&scan, progress.is_first_scan);
+                }
+            }
+            reader = bits.reader;
+            match header.advance(&mut reader)? {
+                Stop::Scan(next) => scan = next,
+                Stop::End => break,
+            }
+        }
+        let frame = header.frame.as_ref().expect("it is still there");
+        planes = transform(frame, coefficients, &precisions, progress);
+    }
+    let frame = header.frame.as_ref().expect("it is still there");
+    Ok(Picture { image: merge(frame, &planes, &methods, colours), exif })
+}
+
+/// Holds the limits against the header, before room for anything is made.
+fn refuse_bombs(frame: &Frame, is_one_scan: bool, max_pixels: u64, max_bytes: u64) -> Result<(), ImageError> {
+    let pixels = frame.width as u64 * frame.height as u64;
+    if pixels > max_pixels {
+        let (width, height) = (frame.width as u32, frame.height as u32);
+        return Err(ImageError::TooManyPixels { limit_pixels: max_pixels, width, height });
+    }
+    // A byte a sample, three a pixel, and where scans add up, two a coefficient.
+    let a_sample = if is_one_scan { 1 } else { 3 };
+    if frame.padded_samples() * a_sample + pixels * 3 > max_bytes {
+        return Err(ImageError::TooMuchMemory { format: FORMAT, limit_bytes: max_bytes });
+    }
+    Ok(())
+}
+
+/// Reads one of several scans; gives the last row of units that it has begun.
+fn keep(
+    scan: &Scan,
+    header: &Header,
+    bits: &mut Bits,
+    coefficients: &mut [Coefficients],
+) -> Result<usize, ImageError> {
+    let frame = header.frame.as_ref().expect("a scan comes after its frame, or is refused");
+    if frame.progressive {
+        let mut decoder = Progressive::new(scan, header, coefficients)?;
+        scan.read(frame, header.restart_interval, bits, &mut decoder)
+    } else {
+        let mut decoder = Kept { sequential: Sequential::new(scan, header)?, coefficients };
+        scan.read(frame, header.restart_interval, bits, &mut decoder)
+    }
+}
+
+/// Samples of all components; coefficients that are done with give their room back.
+fn transform(
+    frame: &Frame,
+    coefficients: Vec<Coefficients>,
+    precisions: &[Precision],
+    progress: Progress,
+) -> Vec<Plane> {
+    let is_smoothed = smooth::is_useful(frame, precisions);
+    let units = frame.units().1;
+    let parts = frame.components.iter().zip(coefficients).zip(precisions);
+    parts
+        .map(|((component, coefficients), precision)| {
+            let mut plane = Plane::new(component);
+            // A component that no scan brought is all zeros.
+            let steps = component.steps.as_ref().unwrap_or(&[0; 64]);
+            let smoothed = Smoothed { coefficients: &coefficients, component, precision, progress, units };
+            for row in 0..component.rows {
+                for column in 0..component.columns {
+                    let samples = if is_smoothed {
+                        idct::inverse(&smoothed.block(column, row), steps)
+                    } else {
+                        idct::inverse(coefficients.block(column, row), steps)
+                    };
+                    plane.put(column, row, &samples);
+                }
+            }
+            plane
+        })
+        .collect()
+}
+
+/// Pixels, from components as large as they came.
+fn merge(frame: &Frame, planes: &[Plane], methods: &[Method], colours: Colours) -> RgbImage {
+    let mut image = RgbImage::new(frame.width as u32, frame.height as u32);
+    let (pixels, _) = image.as_chunks_mut::<3>();
+    let mut rooms = vec![Vec::new(); planes.len()];
+    for (y, pixels) in pixels.chunks_exact_mut(frame.width).enumerate() {
+        let parts = planes.iter().zip(methods).zip(&mut rooms);
+        let rows: Vec<&[u8]> = parts.map(|((plane, method), room)| method.row(plane, y, room)).collect();
+        colours.convert(&rows, pixels);
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use ::image::codecs::jpeg::JpegEncoder;
+    use ::image::{Rgb, RgbImage};
+
+    use super::*;
+
+    fn file() -> Vec<u8> {
+        let image = RgbImage::from_fn(20, 12, |x, y| Rgb([(x * 9) as u8, (y * 20) as u8, 70]));
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&image).unwrap();
+        bytes
+    }
+
+    fn find(bytes: &[u8], marker: u8) -> usize {
+        bytes.windows(2).position(|pair| pair == [0xff, marker]).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+        decode(bytes, 1000, 1 << 20).map(|picture| picture.image)
+    }
+
+    #[test]
+    fn kinds_that_are_not_read_are_called_so() {
+        let frame = find(&file(), 0xc0);
+        for (marker, word) in [
+            (0xc3, "lossless"),
+            (0xc5, "hierarchical"),
+            (0xc9, "arithmetic"),
+            (0xca, "arithmetic"),
+            (0xcb, "lossless"),
+            (0xce, "hierarchical"),
+        ] {
+            let mut bytes = file();
+            bytes[frame + 1] = marker;
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(error, ImageError::UnsupportedFeature { format: FORMAT, .. }), "{error:?}");
+            assert!(
+                error.to_string().contains(word) && error.to_string().contains("not supported"),
+                "{error}"
+            );
+        }
+        for (at, value, word) in [(4, 12, "12 bits"), (9, 2, "2 channels")] {
+            let mut bytes = file();
+            bytes[frame + at] = value;
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(error, ImageError::UnsupportedFeature { .. }), "{error:?}");
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        let mut bytes = file();
+        bytes[frame + 11] = 0x31;
+        bytes[frame + 14] = 0x21;
+        assert!(matches!(read(&bytes), Err(ImageError::UnsupportedFeature { .. })), "three samples to two");
+    }
+
+    #[test]
+    fn files_that_contradict_themselves_are_corrupt() {
+        let corrupt = |bytes: &[u8], what: &str| match read(bytes) {
+            Err(ImageError::Corrupt { format: FORMAT, .. }) => {}
+            other => panic!("{what}: {other:?}"),
+        };
+        let whole = file();
+        let (frame, scan) = (find(&whole, 0xc0), find(&whole, 0xda));
+        corrupt(b"\xff\xd8\xff\xd9", "no pixels");
+        corrupt(&[&whole[..scan], b"\xff\xd9"].concat(), "no scan");
+        corrupt(&[&whole[..frame], &whole[scan..]].concat(), "no frame");
+        corrupt(&[&whole[..scan], &whole[frame..]].concat(), "two frames");
+        let mut edited = whole.clone();
+        edited[scan + 5] = 99;
+        corrupt(&edited, "a scan of an unknown component");
+        let mut edited = whole.clone();
+        edited[scan + 6] = 0x33;
+        corrupt(&edited, "a scan with an unknown table");
+        let mut edited = whole.clone();
+        edited[frame + 11] = 0x51;
+        corrupt(&edited, "a sampling factor of five");
+        let mut edited = whole.clone();
+        edited[frame + 12] = 3;
+        corrupt(&edited, "an unknown quantisation table");
+        let mut edited = whole;
+        edited[frame + 1] = 0xc2;
+        corrupt(&edited, "a progressive scan of all coefficients");
+    }
+
+    #[test]
+    fn a_bomb_takes_no_memory() {
+        let mut bytes = file();
+        let frame = find(&bytes, 0xc0);
+        bytes[frame + 5..frame + 9].fill(0xff);
+        assert_eq!(
+            read(&bytes),
+            Err(ImageError::TooManyPixels { limit_pixels: 1000, width: 65_535, height: 65_535 })
+        );
+        // Few pixels, but each row takes a block's width.
+        bytes[frame + 5..frame + 9].copy_from_slice(&[0x03, 0xe8, 0, 1]);
+        bytes[frame + 11] = 0x14;
+        let few_bytes = decode(&bytes, 1000, 10_000).map(|picture| picture.image);
+        assert_eq!(few_bytes, Err(ImageError::TooMuchMemory { format: FORMAT, limit_bytes: 10_000 }));
+        bytes[frame + 5..frame + 7].fill(0);
+        assert_eq!(read(&bytes), Err(ImageError::NoPixels { width: 1, height: 0 }));
+    }
+
+    #[test]
+    fn scans_without_end_are_refused() {
+        let mut bytes = file();
+        let (frame, scan) = (find(&bytes, 0xc0), find(&bytes, 0xda));
+        bytes[frame + 1] = 0xc2;
+        bytes.truncate(scan);
+        let scans = |count: usize| b"\xff\xda\0\x08\x01\x01\0\0\0\0\0".repeat(count);
+        let some = [bytes.as_slice(), &scans(MOST_SCANS), b"\xff\xd9"].concat();
+        assert!(read(&some).is_ok(), "{:?}", read(&some));
+        let many = [bytes.as_slice(), &scans(MOST_SCANS + 1), b"\xff\xd9"].concat();
+        assert!(matches!(read(&many), Err(ImageError::UnsupportedFeature { .. })));
+    }
+
+    #[test]
+    fn the_first_exif_block_counts() {
+        let bytes = file();
+        let block = |text: &[u8]| [b"\xff\xe1\0\x0a", text].concat();
+        let with =
+            [&bytes[..2], &block(b"other..."), &block(b"Exif\0\0AA"), &block(b"Exif\0\0BB"), &bytes[2..]];
+        assert_eq!(decode(&with.concat(), 1000, 1 << 20).unwrap().exif, Some(b"AA".as_slice()));
+        assert_eq!(decode(&bytes, 1000, 1 << 20).unwrap().exif, None);
+    }
+}
