@@ -82,7 +82,7 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray | torch.Tensor]) -> 
 
 
 def describe_pictures(folder: Path) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Every picture's size and decoded bytes: a hash, and the bytes themselves where decoders may differ."""
+    """Every picture's size and decoded bytes: a hash, and the bytes themselves where our decoder may differ."""
     records, tensors = [], {}
     for path in sorted(folder.iterdir()):
         rgb = np.asarray(pictures.decode(path))
@@ -190,6 +190,24 @@ def make_images(golden: Path) -> None:
         {"images": decoded, "smart_resizes": describe_smart_resizes(), "resizes": resizes, "pixel_values": values},
     )
     write_tensors(golden / "cases/images.safetensors", decoded_tensors | resize_tensors | value_tensors)
+
+
+def make_photos(golden: Path) -> None:
+    """`cases/photos.json`: the first photo of every class in `data/airliners`, after decoding."""
+    data = HERE.parent / "data/airliners"
+    photos = []
+    for folder in sorted(path for path in (data / "images").glob("*/*") if path.is_dir()):
+        path = min(folder.glob("*.jpg"))
+        rgb = np.asarray(pictures.decode(path))
+        photos.append(
+            {
+                "file": path.relative_to(data).as_posix(),
+                "width": rgb.shape[1],
+                "height": rgb.shape[0],
+                "rgb_sha256": hashlib.sha256(rgb.tobytes()).hexdigest(),
+            }
+        )
+    write_json(golden / "cases/photos.json", {"photos": photos})
 
 
 def make_prompts(golden: Path) -> None:
@@ -423,6 +441,7 @@ def main() -> None:
         shutil.rmtree(golden / made, ignore_errors=True)
         (golden / made).mkdir(parents=True)
     make_images(golden)
+    make_photos(golden)
     make_models(golden)
     make_prompts(golden)
     make_positions(golden)

@@ -39,64 +39,72 @@ pub struct Picture<'a> {
 pub fn decode(bytes: &[u8], max_pixels: u64, max_bytes: u64) -> Result<Picture<'_>, ImageError> {
     let mut reader = Reader::new(bytes);
     let mut header = Header::default();
-    let Stop::Scan(mut scan) = header.advance(&mut reader)? else {
+    let Stop::Scan(scan) = header.advance(&mut reader)? else {
         return Err(corrupt("it ends before its pixels begin"));
     };
-    let exif = header.exif;
-    let frame = header.frame.as_ref().expect("a scan comes after its frame, or is refused");
+    let (frame, exif) = (header.frame(), header.exif);
     let colours = Colours::new(frame, header.jfif, header.adobe);
-    let methods = frame
-        .components
-        .iter()
-        .map(|component| Method::new(component, frame))
-        .collect::<Result<Vec<_>, _>>()?;
+    let methods = frame.components.iter().map(|component| Method::new(component, frame));
+    let methods = methods.collect::<Result<Vec<_>, _>>()?;
     let is_one_scan = scan.parts.len() == frame.components.len() && !frame.progressive;
     refuse_bombs(frame, is_one_scan, max_pixels, max_bytes)?;
-    if !frame.progressive {
+    let planes = match is_one_scan {
+        true => read_one_scan(scan, reader, &mut header)?,
+        false => read_scans(scan, reader, &mut header)?,
+    };
+    Ok(Picture { image: merge(header.frame(), &planes, &methods, colours), exif })
+}
+
+/// Reads the only scan and what follows it.
+fn read_one_scan<'a>(
+    scan: Scan,
+    reader: Reader<'a>,
+    header: &mut Header<'a>,
+) -> Result<Vec<Plane>, ImageError> {
+    header.huffman.complete();
+    header.latch_steps(&scan)?;
+    let frame = header.frame();
+    let mut planes: Vec<_> = frame.components.iter().map(Plane::new).collect();
+    let mut decoder = AtOnce { sequential: Sequential::new(&scan, header)?, frame, planes: &mut planes };
+    let mut bits = Bits::new(reader);
+    scan.read(frame, header.restart_interval, &mut bits, &mut decoder)?;
+    match header.advance(&mut bits.reader)? {
+        Stop::Scan(_) => Err(corrupt("a scan after the last")),
+        Stop::End => Ok(planes),
+    }
+}
+
+/// Reads all scans and what stands between them.
+fn read_scans<'a>(
+    mut scan: Scan,
+    mut reader: Reader<'a>,
+    header: &mut Header<'a>,
+) -> Result<Vec<Plane>, ImageError> {
+    if !header.frame().progressive {
         header.huffman.complete();
     }
-
-    let mut planes: Vec<Plane>;
-    if is_one_scan {
+    let mut coefficients: Vec<_> = header.frame().components.iter().map(Coefficients::new).collect();
+    let mut precisions = vec![Precision::new(); coefficients.len()];
+    for number in 0..MOST_SCANS {
         header.latch_steps(&scan)?;
-        let frame = header.frame.as_ref().expect("it is still there");
-        planes = frame.components.iter().map(Plane::new).collect();
-        let sequential = Sequential::new(&scan, &header)?;
-        let mut decoder = AtOnce { sequential, frame, planes: &mut planes };
         let mut bits = Bits::new(reader);
-        scan.read(frame, header.restart_interval, &mut bits, &mut decoder)?;
+        let last_good_row = keep(&scan, header, &mut bits, &mut coefficients)?;
+        let is_first_scan = number == 0;
+        if header.frame().progressive {
+            for part in &scan.parts {
+                precisions[part.component].note(&scan, is_first_scan);
+            }
+        }
         reader = bits.reader;
-        if let Stop::Scan(_) = header.advance(&mut reader)? {
-            return Err(corrupt("a scan after the last"));
-        }
-    } else {
-        let mut coefficients: Vec<_> = frame.components.iter().map(Coefficients::new).collect();
-        let mut precisions = vec![Precision::new(); coefficients.len()];
-        let mut progress = Progress { last_good_row: 0, is_first_scan: true };
-        for number in 0.. {
-            if number == MOST_SCANS {
-                return Err(unsupported(format!("more than {MOST_SCANS} scans are not supported")));
-            }
-            header.latch_steps(&scan)?;
-            progress.is_first_scan = number == 0;
-            let mut bits = Bits::new(reader);
-            progress.last_good_row = keep(&scan, &header, &mut bits, &mut coefficients)?;
-            if header.frame.as_ref().is_some_and(|frame| frame.progressive) {
-                for part in &scan.parts {
-                    precisions[part.component].note(&scan, progress.is_first_scan);
-                }
-            }
-            reader = bits.reader;
-            match header.advance(&mut reader)? {
-                Stop::Scan(next) => scan = next,
-                Stop::End => break,
+        match header.advance(&mut reader)? {
+            Stop::Scan(next) => scan = next,
+            Stop::End => {
+                let progress = Progress { last_good_row, is_first_scan };
+                return Ok(transform(header.frame(), coefficients, &precisions, progress));
             }
         }
-        let frame = header.frame.as_ref().expect("it is still there");
-        planes = transform(frame, coefficients, &precisions, progress);
     }
-    let frame = header.frame.as_ref().expect("it is still there");
-    Ok(Picture { image: merge(frame, &planes, &methods, colours), exif })
+    Err(unsupported(format!("more than {MOST_SCANS} scans are not supported")))
 }
 
 /// Holds the limits against the header, before room for anything is made.
@@ -121,7 +129,7 @@ fn keep(
     bits: &mut Bits,
     coefficients: &mut [Coefficients],
 ) -> Result<usize, ImageError> {
-    let frame = header.frame.as_ref().expect("a scan comes after its frame, or is refused");
+    let frame = header.frame();
     if frame.progressive {
         let mut decoder = Progressive::new(scan, header, coefficients)?;
         scan.read(frame, header.restart_interval, bits, &mut decoder)

@@ -14,8 +14,6 @@ type Steps = [i16; 64];
 pub struct Header<'a> {
     /// The Huffman tables.
     pub huffman: Tables<'a>,
-    /// Absent until its segment has come.
-    pub frame: Option<Frame>,
     /// Units between two restart markers; 0 where there are none.
     pub restart_interval: usize,
     /// Whether the file says that it is JFIF.
@@ -24,6 +22,8 @@ pub struct Header<'a> {
     pub adobe: Option<u8>,
     /// The first EXIF block before the pixels, without its name.
     pub exif: Option<&'a [u8]>,
+    /// Absent until its segment has come.
+    frame: Option<Frame>,
     steps: [Option<Steps>; 4],
 }
 
@@ -72,6 +72,14 @@ impl<'a> Header<'a> {
                 code => return Err(refuse(code)),
             }
         }
+    }
+
+    /// The frame.
+    ///
+    /// # Panics
+    /// No scan was met yet: one before its frame is refused.
+    pub fn frame(&self) -> &Frame {
+        self.frame.as_ref().expect("a scan comes after its frame")
     }
 
     /// Gives the components of a scan, where it is their first, the tables that stand now.
