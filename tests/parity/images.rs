@@ -3,32 +3,13 @@
 use fine_r1_core::image::{
     DecodeLimits, Grid, ImageSettings, decode, preprocess, resize_bicubic, smart_resize,
 };
-use fine_r1_tests::{ImagesFile, Largest, PhotosFile, TensorFile, open_image, workspace};
+use fine_r1_tests::{DecodedImage, ImagesFile, Largest, PhotosFile, TensorFile, open_image, workspace};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 use std::fs;
 
-/// A decoder of lossy WebP may upsample colour and convert it to RGB each in its own way: single values
-/// differ by some units. JPEG has no such room: its pixels are Pillow's.
-const WEBP_LARGEST: f32 = 15.0;
-/// On the average those roundings cancel out.
-const WEBP_MEAN: f64 = 1.5;
 /// Normalisation is one subtraction and one division of numbers below 3 in f32.
 const PIXEL_VALUES: f32 = 1e-6;
-
-/// The picture as Pillow decodes it, so that later stages are not blamed for a decoder.
-fn pillow_image(tensors: &TensorFile, file: &str, exact: bool) -> RgbImage {
-    if exact {
-        return open_image(file);
-    }
-    let array = tensors.bytes(&format!("rgb.{file}"));
-    RgbImage::from_raw(array.shape[1] as u32, array.shape[0] as u32, array.values)
-        .expect("three bytes a pixel")
-}
-
-fn is_exact(images: &ImagesFile, file: &str) -> bool {
-    images.images.iter().find(|image| image.file == file).is_some_and(|image| image.exact)
-}
 
 fn hash(image: &RgbImage) -> String {
     Sha256::digest(image.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -36,16 +17,12 @@ fn hash(image: &RgbImage) -> String {
 
 #[test]
 fn files_decode_to_the_very_bytes() {
-    let images = ImagesFile::read().images;
-    for expected in images.iter().filter(|image| image.exact) {
+    for expected in ImagesFile::read().images {
         let found = open_image(&expected.file);
         assert_eq!(found.dimensions(), (expected.width, expected.height), "{}", expected.file);
-        let (file, format, mode) = (&expected.file, &expected.format, &expected.mode);
+        let DecodedImage { file, format, mode, .. } = &expected;
         assert_eq!(hash(&found), expected.rgb_sha256, "{file} ({format}, {mode})");
     }
-    let lossy: Vec<&str> =
-        images.iter().filter(|image| !image.exact).map(|image| image.file.as_str()).collect();
-    assert_eq!(lossy, ["lossy.webp"], "no JPEG is left out");
 }
 
 #[test]
@@ -62,27 +39,6 @@ fn photos_of_a_camera_decode_to_the_very_bytes() {
 }
 
 #[test]
-fn lossy_webp_decodes_to_nearly_the_same() {
-    let tensors = TensorFile::read("cases/images.safetensors");
-    let mut largest = Largest::new("lossy pictures", WEBP_LARGEST);
-    for expected in ImagesFile::read().images.iter().filter(|image| !image.exact) {
-        let file = &expected.file;
-        let found = open_image(file);
-        assert_eq!(found.dimensions(), (expected.width, expected.height), "{file}");
-        let pillow = tensors.bytes(&format!("rgb.{file}"));
-        assert_eq!(pillow.shape, [expected.height as usize, expected.width as usize, 3], "{file}");
-        let sum: u64 =
-            found.as_raw().iter().zip(&pillow.values).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        let mean = sum as f64 / pillow.values.len() as f64;
-        println!("{file}: mean difference {mean:.3}");
-        assert!(mean <= WEBP_MEAN, "{file}: mean difference {mean}");
-        let floats = |bytes: &[u8]| bytes.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>();
-        largest.compare(file, &floats(found.as_raw()), &floats(&pillow.values));
-    }
-    largest.check();
-}
-
-#[test]
 fn the_size_rule_is_that_of_transformers() {
     for row in ImagesFile::read().smart_resizes {
         let found = smart_resize(row.height, row.width, row.factor, row.min_pixels, row.max_pixels).ok();
@@ -94,7 +50,7 @@ fn the_size_rule_is_that_of_transformers() {
 fn the_resize_is_pillows_bit_for_bit() {
     let (images, tensors) = (ImagesFile::read(), TensorFile::read("cases/images.safetensors"));
     for row in &images.resizes {
-        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let source = open_image(&row.file);
         let found = resize_bicubic(&source, row.width, row.height);
         let expected = tensors.bytes(&row.tensor);
         assert_eq!(expected.shape, [row.height as usize, row.width as usize, 3], "{}", row.tensor);
@@ -111,7 +67,7 @@ fn pixel_values_and_grids_are_those_of_the_processor() {
     let mut largest = Largest::new("pixel values", PIXEL_VALUES);
     let mut whole = 0;
     for row in &images.pixel_values {
-        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let source = open_image(&row.file);
         let settings = ImageSettings {
             min_pixels: row.min_pixels,
             max_pixels: row.max_pixels,

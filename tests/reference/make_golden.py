@@ -81,14 +81,13 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray | torch.Tensor]) -> 
     os.chmod(path, 0o644)
 
 
-def describe_pictures(folder: Path) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Every picture's size and decoded bytes: a hash, and the bytes themselves where our decoder may differ."""
-    records, tensors = [], {}
+def describe_pictures(folder: Path) -> list[dict]:
+    """Every picture's size and a hash of its decoded bytes."""
+    records = []
     for path in sorted(folder.iterdir()):
         rgb = np.asarray(pictures.decode(path))
         with Image.open(path) as opened:
             container, mode = opened.format, opened.mode
-        exact = pictures.is_exact(path)
         records.append(
             {
                 "file": path.name,
@@ -96,14 +95,11 @@ def describe_pictures(folder: Path) -> tuple[list[dict], dict[str, np.ndarray]]:
                 "mode": mode,
                 "width": rgb.shape[1],
                 "height": rgb.shape[0],
-                "exact": exact,
                 "rgb_sha256": hashlib.sha256(rgb.tobytes()).hexdigest(),
                 "mean": [round(float(value), 4) for value in rgb.reshape(-1, 3).mean(axis=0)],
             }
         )
-        if not exact:
-            tensors[f"rgb.{path.name}"] = rgb
-    return records, tensors
+    return records
 
 
 def describe_smart_resizes() -> list[dict]:
@@ -182,14 +178,14 @@ def make_images(golden: Path) -> None:
     """`images/`, and `cases/images.{json,safetensors}`."""
     folder = golden / "images"
     pictures.make_pictures(folder)
-    decoded, decoded_tensors = describe_pictures(folder)
+    decoded = describe_pictures(folder)
     resizes, resize_tensors = describe_resizes(folder)
     values, value_tensors = describe_pixel_values(folder)
     write_json(
         golden / "cases/images.json",
         {"images": decoded, "smart_resizes": describe_smart_resizes(), "resizes": resizes, "pixel_values": values},
     )
-    write_tensors(golden / "cases/images.safetensors", decoded_tensors | resize_tensors | value_tensors)
+    write_tensors(golden / "cases/images.safetensors", resize_tensors | value_tensors)
 
 
 def make_photos(golden: Path) -> None:

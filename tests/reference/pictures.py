@@ -128,8 +128,3 @@ def decode(path: Path) -> Image.Image:
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(white, image)
         return image.convert("RGB")
-
-
-def is_exact(path: Path) -> bool:
-    """Whether this project's decoder must give the same bytes: all but that of lossy WebP."""
-    return path.name != "lossy.webp"

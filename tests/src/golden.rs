@@ -149,8 +149,6 @@ pub struct DecodedImage {
     pub width: u32,
     /// After decoding.
     pub height: u32,
-    /// Whether this project's decoder must give the same bytes.
-    pub exact: bool,
     /// Of the bytes `[height, width, 3]`.
     pub rgb_sha256: String,
     /// Of each channel.

@@ -12,6 +12,7 @@ pub mod scratch;
 pub use checkpoint::{checkpoint_files, load, load_folder, open_image, photos, prepare};
 pub use difference::Largest;
 pub use golden::{
-    Array, BatchCase, BatchRow, CASES, CHECKPOINTS, Conversation, DecodedPhoto, ImagesFile, LayoutRun,
-    ModelCase, PaddedBatch, PhotosFile, PositionsFile, PromptsFile, TensorFile, golden, read_json, workspace,
+    Array, BatchCase, BatchRow, CASES, CHECKPOINTS, Conversation, DecodedImage, DecodedPhoto, ImagesFile,
+    LayoutRun, ModelCase, PaddedBatch, PhotosFile, PositionsFile, PromptsFile, TensorFile, golden, read_json,
+    workspace,
 };
