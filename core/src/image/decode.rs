@@ -47,9 +47,10 @@ impl Default for DecodeLimits {
 /// # Errors
 /// A file that is empty, over the limits, of another format, truncated or corrupt. The limits are
 /// held against the header, before room for the pixels is made. A JPEG whose end marker is
-/// missing is truncated, even where a decoder would fill the rest with grey. A JPEG that was cut
-/// and then given an end marker passes, as it does in Pillow. JPEGs with arithmetic coding, lossless
-/// ones and those of 12 bits a channel are not supported.
+/// missing is truncated, even where a decoder would fill the rest with grey, unless something else
+/// follows the whole of its pixels; one that was cut and then given an end marker passes: both as in
+/// Pillow. JPEGs with arithmetic coding, lossless ones and those of 12 bits a channel are not
+/// supported.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);

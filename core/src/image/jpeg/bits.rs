@@ -32,6 +32,13 @@ impl<'a> Bits<'a> {
         self.exhausted && self.reader.marker.is_none()
     }
 
+    /// Whether libjpeg-turbo, which fills a buffer of 57 bits where a marker does not keep it from it,
+    /// could surely do so once more.
+    pub fn is_ample(&self) -> bool {
+        let bytes_left = self.reader.bytes.len() - self.reader.at;
+        self.reader.marker.is_some() || self.count as usize + 8 * bytes_left >= 57
+    }
+
     /// The next bits, at least 32 of them (the rest zeros), the first one highest.
     #[inline(always)]
     pub fn peek(&mut self) -> u64 {

@@ -68,9 +68,13 @@ fn read_one_scan<'a>(
     let mut decoder = AtOnce { sequential: Sequential::new(&scan, header)?, frame, planes: &mut planes };
     let mut bits = Bits::new(reader);
     scan.read(frame, header.restart_interval, &mut bits, &mut decoder)?;
-    match header.advance(&mut bits.reader)? {
-        Stop::Scan(_) => Err(corrupt("a scan after the last")),
-        Stop::End => Ok(planes),
+    let is_ample = bits.is_ample();
+    match header.advance(&mut bits.reader) {
+        Ok(Stop::Scan(_)) => Err(corrupt("a scan after the last")),
+        // Pillow, too, lets the end be missing where all pixels are there and something follows them.
+        Err(ImageError::Truncated { .. }) if is_ample => Ok(planes),
+        Ok(Stop::End) => Ok(planes),
+        Err(error) => Err(error),
     }
 }
 
@@ -265,6 +269,16 @@ mod tests {
         let mut edited = whole;
         edited[frame + 1] = 0xc2;
         corrupt(&edited, "a progressive scan of all coefficients");
+    }
+
+    #[test]
+    fn the_end_may_be_missing_where_something_else_follows() {
+        let whole = file();
+        let cut = &whole[..whole.len() - 2];
+        assert!(matches!(read(cut), Err(ImageError::Truncated { .. })));
+        assert_eq!(read(&[cut, &[0; 8]].concat()), read(&whole));
+        assert_eq!(read(&[cut, b"\xff\xe5\xff\xff"].concat()), read(&whole));
+        assert!(matches!(read(&[cut, b"\xff\xc8"].concat()), Err(ImageError::Corrupt { .. })));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
     /// The body of the segment whose marker was read: its length counts its own two bytes.
     pub fn segment(&mut self) -> Result<Segment<'a>, ImageError> {
         let length = usize::from(u16::from_be_bytes([self.byte()?, self.byte()?]));
-        let body = length.checked_sub(2).ok_or_else(|| corrupt("a segment is shorter than its length"))?;
+        let body = length.saturating_sub(2);
         let rest = self.bytes.get(self.at..self.at + body).ok_or_else(|| truncated(self.bytes))?;
         self.at += body;
         Ok(Segment { rest })
