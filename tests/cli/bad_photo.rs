@@ -45,6 +45,12 @@ fn photos_that_cannot_be_read_are_refused_by_name() {
     let middle = rgb.len() / 2;
     flipped[middle] ^= 0xff;
     let jpeg = read_golden("baseline.jpg");
+    // The marker of the frame says how pixels are coded.
+    let mut arithmetic = jpeg.clone();
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a frame");
+    arithmetic[frame + 1] = 0xc9;
+    let mut jpeg_bomb = jpeg.clone();
+    jpeg_bomb[frame + 5..frame + 9].fill(0xff);
     // Screen, a palette of two colours, one frame as large as the screen, and one code of pixels.
     let gif_bomb = [
         b"GIF89a".as_slice(),
@@ -61,7 +67,7 @@ fn photos_that_cannot_be_read_are_refused_by_name() {
     bmp_bomb[22..26].copy_from_slice(&60_000_u32.to_le_bytes());
     let mut webp = read_golden("lossless.webp");
     webp.truncate(webp.len() / 2);
-    let files: [(&str, Vec<u8>, &[&str]); 14] = [
+    let files: [(&str, Vec<u8>, &[&str]); 16] = [
         ("empty.png", Vec::new(), &["0 bytes"]),
         ("text.png", b"This is no picture.".to_vec(), &["unknown image format"]),
         ("page.jpg", b"<!DOCTYPE html><html></html>".to_vec(), &["unknown image format"]),
@@ -70,8 +76,10 @@ fn photos_that_cannot_be_read_are_refused_by_name() {
         ("header.png", rgb[..20].to_vec(), &["png"]),
         ("truncated.jpg", jpeg[..jpeg.len() / 2].to_vec(), &["truncated jpeg"]),
         ("almost.jpg", jpeg[..jpeg.len() - 2].to_vec(), &["truncated jpeg"]),
+        ("arithmetic.jpg", arithmetic, &["unsupported jpeg", "arithmetic coding is not supported", "hint: "]),
         ("truncated.webp", webp, &["webp"]),
         ("bomb.png", png_of(60_000, 60_000), &["60000 x 60000"]),
+        ("bomb.jpg", jpeg_bomb, &["65535 x 65535"]),
         ("bomb.bmp", bmp_bomb, &["60000 x 60000"]),
         ("bomb.gif", gif_bomb, &["65535 x 65535"]),
         ("flat.png", png_of(0, 5), &["png"]),

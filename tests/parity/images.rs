@@ -1,61 +1,41 @@
 //! Decoding, the size rule, the resize, and pixel values.
 
-use fine_r1_core::image::{Grid, ImageSettings, preprocess, resize_bicubic, smart_resize};
-use fine_r1_tests::{ImagesFile, Largest, TensorFile, open_image};
+use fine_r1_core::image::{
+    DecodeLimits, Grid, ImageSettings, decode, preprocess, resize_bicubic, smart_resize,
+};
+use fine_r1_tests::{DecodedImage, ImagesFile, Largest, PhotosFile, TensorFile, open_image, workspace};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
+use std::fs;
 
-/// A JPEG or lossy WebP decoder may round its inverse transform, its upsampling of colour and its
-/// conversion to RGB each in its own way: single values differ by some units.
-const LOSSY_LARGEST: f32 = 15.0;
-/// On the average those roundings cancel out.
-const LOSSY_MEAN: f64 = 1.5;
 /// Normalisation is one subtraction and one division of numbers below 3 in f32.
 const PIXEL_VALUES: f32 = 1e-6;
 
-/// The picture as Pillow decodes it, so that later stages are not blamed for a decoder.
-fn pillow_image(tensors: &TensorFile, file: &str, exact: bool) -> RgbImage {
-    if exact {
-        return open_image(file);
-    }
-    let array = tensors.bytes(&format!("rgb.{file}"));
-    RgbImage::from_raw(array.shape[1] as u32, array.shape[0] as u32, array.values)
-        .expect("three bytes a pixel")
-}
-
-fn is_exact(images: &ImagesFile, file: &str) -> bool {
-    images.images.iter().find(|image| image.file == file).is_some_and(|image| image.exact)
+fn hash(image: &RgbImage) -> String {
+    Sha256::digest(image.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
-fn lossless_files_decode_to_the_very_bytes() {
-    for expected in ImagesFile::read().images.iter().filter(|image| image.exact) {
+fn files_decode_to_the_very_bytes() {
+    for expected in ImagesFile::read().images {
         let found = open_image(&expected.file);
         assert_eq!(found.dimensions(), (expected.width, expected.height), "{}", expected.file);
-        let hash: String = Sha256::digest(found.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hash, expected.rgb_sha256, "{} ({}, {})", expected.file, expected.format, expected.mode);
+        let DecodedImage { file, format, mode, .. } = &expected;
+        assert_eq!(hash(&found), expected.rgb_sha256, "{file} ({format}, {mode})");
     }
 }
 
 #[test]
-fn lossy_files_decode_to_nearly_the_same() {
-    let tensors = TensorFile::read("cases/images.safetensors");
-    let mut largest = Largest::new("lossy pictures", LOSSY_LARGEST);
-    for expected in ImagesFile::read().images.iter().filter(|image| !image.exact) {
-        let file = &expected.file;
-        let found = open_image(file);
-        assert_eq!(found.dimensions(), (expected.width, expected.height), "{file}");
-        let pillow = tensors.bytes(&format!("rgb.{file}"));
-        assert_eq!(pillow.shape, [expected.height as usize, expected.width as usize, 3], "{file}");
-        let sum: u64 =
-            found.as_raw().iter().zip(&pillow.values).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        let mean = sum as f64 / pillow.values.len() as f64;
-        println!("{file}: mean difference {mean:.3}");
-        assert!(mean <= LOSSY_MEAN, "{file}: mean difference {mean}");
-        let floats = |bytes: &[u8]| bytes.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>();
-        largest.compare(file, &floats(found.as_raw()), &floats(&pillow.values));
+fn photos_of_a_camera_decode_to_the_very_bytes() {
+    let photos = PhotosFile::read().photos;
+    assert!(photos.len() >= 10, "{}", photos.len());
+    for expected in photos {
+        let path = workspace().join("tests/data/airliners").join(&expected.file);
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let found = decode(&bytes, &DecodeLimits::default()).expect("a sound photo");
+        assert_eq!(found.dimensions(), (expected.width, expected.height), "{}", expected.file);
+        assert_eq!(hash(&found), expected.rgb_sha256, "{}", expected.file);
     }
-    largest.check();
 }
 
 #[test]
@@ -70,7 +50,7 @@ fn the_size_rule_is_that_of_transformers() {
 fn the_resize_is_pillows_bit_for_bit() {
     let (images, tensors) = (ImagesFile::read(), TensorFile::read("cases/images.safetensors"));
     for row in &images.resizes {
-        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let source = open_image(&row.file);
         let found = resize_bicubic(&source, row.width, row.height);
         let expected = tensors.bytes(&row.tensor);
         assert_eq!(expected.shape, [row.height as usize, row.width as usize, 3], "{}", row.tensor);
@@ -87,7 +67,7 @@ fn pixel_values_and_grids_are_those_of_the_processor() {
     let mut largest = Largest::new("pixel values", PIXEL_VALUES);
     let mut whole = 0;
     for row in &images.pixel_values {
-        let source = pillow_image(&tensors, &row.file, is_exact(&images, &row.file));
+        let source = open_image(&row.file);
         let settings = ImageSettings {
             min_pixels: row.min_pixels,
             max_pixels: row.max_pixels,

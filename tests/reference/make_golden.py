@@ -82,14 +82,13 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray | torch.Tensor]) -> 
     os.chmod(path, 0o644)
 
 
-def describe_pictures(folder: Path) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Every picture's size and decoded bytes: a hash, and the bytes themselves where decoders may differ."""
-    records, tensors = [], {}
+def describe_pictures(folder: Path) -> list[dict]:
+    """Every picture's size and a hash of its decoded bytes."""
+    records = []
     for path in sorted(folder.iterdir()):
         rgb = np.asarray(pictures.decode(path))
         with Image.open(path) as opened:
             container, mode = opened.format, opened.mode
-        exact = pictures.is_exact(path)
         records.append(
             {
                 "file": path.name,
@@ -97,14 +96,11 @@ def describe_pictures(folder: Path) -> tuple[list[dict], dict[str, np.ndarray]]:
                 "mode": mode,
                 "width": rgb.shape[1],
                 "height": rgb.shape[0],
-                "exact": exact,
                 "rgb_sha256": hashlib.sha256(rgb.tobytes()).hexdigest(),
                 "mean": [round(float(value), 4) for value in rgb.reshape(-1, 3).mean(axis=0)],
             }
         )
-        if not exact:
-            tensors[f"rgb.{path.name}"] = rgb
-    return records, tensors
+    return records
 
 
 def describe_smart_resizes() -> list[dict]:
@@ -183,14 +179,32 @@ def make_images(golden: Path) -> None:
     """`images/`, and `cases/images.{json,safetensors}`."""
     folder = golden / "images"
     pictures.make_pictures(folder)
-    decoded, decoded_tensors = describe_pictures(folder)
+    decoded = describe_pictures(folder)
     resizes, resize_tensors = describe_resizes(folder)
     values, value_tensors = describe_pixel_values(folder)
     write_json(
         golden / "cases/images.json",
         {"images": decoded, "smart_resizes": describe_smart_resizes(), "resizes": resizes, "pixel_values": values},
     )
-    write_tensors(golden / "cases/images.safetensors", decoded_tensors | resize_tensors | value_tensors)
+    write_tensors(golden / "cases/images.safetensors", resize_tensors | value_tensors)
+
+
+def make_photos(golden: Path) -> None:
+    """`cases/photos.json`: the first photo of every class in `data/airliners`, after decoding."""
+    data = HERE.parent / "data/airliners"
+    photos = []
+    for folder in sorted(path for path in (data / "images").glob("*/*") if path.is_dir()):
+        path = min(folder.glob("*.jpg"))
+        rgb = np.asarray(pictures.decode(path))
+        photos.append(
+            {
+                "file": path.relative_to(data).as_posix(),
+                "width": rgb.shape[1],
+                "height": rgb.shape[0],
+                "rgb_sha256": hashlib.sha256(rgb.tobytes()).hexdigest(),
+            }
+        )
+    write_json(golden / "cases/photos.json", {"photos": photos})
 
 
 def make_prompts(golden: Path) -> None:
@@ -430,6 +444,7 @@ def main() -> None:
         shutil.rmtree(golden / made, ignore_errors=True)
         (golden / made).mkdir(parents=True)
     make_images(golden)
+    make_photos(golden)
     make_models(golden)
     make_prompts(golden)
     make_positions(golden)

@@ -149,12 +149,40 @@ pub struct DecodedImage {
     pub width: u32,
     /// After decoding.
     pub height: u32,
-    /// Whether all decoders must agree.
-    pub exact: bool,
     /// Of the bytes `[height, width, 3]`.
     pub rgb_sha256: String,
     /// Of each channel.
     pub mean: [f64; 3],
+}
+
+/// `cases/photos.json`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhotosFile {
+    /// Some photos of `tests/data`.
+    pub photos: Vec<DecodedPhoto>,
+}
+
+impl PhotosFile {
+    /// Reads it.
+    #[must_use]
+    pub fn read() -> Self {
+        read_json("cases/photos.json")
+    }
+}
+
+/// A photo after decoding.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecodedPhoto {
+    /// Path in `data/airliners/`.
+    pub file: String,
+    /// After decoding.
+    pub width: u32,
+    /// After decoding.
+    pub height: u32,
+    /// Of the bytes `[height, width, 3]`.
+    pub rgb_sha256: String,
 }
 
 /// A row of the size rule's table.

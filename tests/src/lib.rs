@@ -13,6 +13,6 @@ pub use checkpoint::{checkpoint_files, load, load_folder, open_image, photos, pr
 pub use difference::Largest;
 pub use golden::{
     AdapterRecord, AdapterTraining, AdaptersFile, Array, BatchCase, BatchRow, CASES, CHECKPOINTS,
-    Conversation, ImagesFile, LayoutRun, ModelCase, PaddedBatch, PositionsFile, PromptsFile, TensorFile,
-    golden, read_json, workspace,
+    Conversation, DecodedImage, DecodedPhoto, ImagesFile, LayoutRun, ModelCase, PaddedBatch, PhotosFile,
+    PositionsFile, PromptsFile, TensorFile, golden, read_json, workspace,
 };

@@ -10,7 +10,7 @@ use ::image::error::{ImageError as CrateError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::ImageError;
+use super::{ImageError, jpeg};
 
 /// The most bytes a pixel takes while it is decoded: four 16-bit channels, held twice.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -38,7 +38,8 @@ impl Default for DecodeLimits {
 ///
 /// The result is upright (all eight EXIF orientations applied, from JPEG, PNG and WebP), opaque
 /// (transparency laid over white) and 8 bits deep (of 16-bit channels the high byte). Colour
-/// profiles are left aside, as Pillow's `convert("RGB")` does.
+/// profiles are left aside, as Pillow's `convert("RGB")` does. The pixels of a JPEG are those of Pillow
+/// to the bit.
 ///
 /// # Shapes
 /// `bytes` of any length -> `[height, width, 3]`, row-major.
@@ -46,13 +47,16 @@ impl Default for DecodeLimits {
 /// # Errors
 /// A file that is empty, over the limits, of another format, truncated or corrupt. The limits are
 /// held against the header, before room for the pixels is made. A JPEG whose end marker is
-/// missing is truncated, even where a decoder would fill the rest with grey. A JPEG that was cut
-/// and then given an end marker passes, as it does in Pillow.
+/// missing is truncated, even where a decoder would fill the rest with grey, unless something else
+/// follows the whole of its pixels; one that was cut and then given an end marker passes: both as in
+/// Pillow. JPEGs with arithmetic coding, lossless ones and those of 12 bits a channel are not
+/// supported.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageError> {
-    let Header { decoder, format, name, orientation, blame } = read_header(bytes, limits)?;
-    if format == ImageFormat::Jpeg && ends_early(format, bytes) {
-        return Err(truncated(name, bytes));
+    if is_jpeg(bytes, limits)? {
+        let jpeg::Picture { image, facts } = jpeg::decode(bytes, limits.max_pixels, most_memory(limits))?;
+        return Ok(upright(image, jpeg_orientation(&facts)));
     }
+    let Header { decoder, orientation, blame } = read_header(bytes, limits)?;
     let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
     Ok(upright(flatten(image), orientation))
 }
@@ -65,9 +69,14 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
 /// # Errors
 /// Those of [`decode`], less what only shows in the pixels.
 pub fn decoded_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), ImageError> {
-    let header = read_header(bytes, limits)?;
-    let (width, height) = header.decoder.dimensions();
-    Ok(match header.orientation {
+    let ((width, height), orientation) = if is_jpeg(bytes, limits)? {
+        let facts = jpeg::facts(bytes, limits.max_pixels)?;
+        ((facts.width, facts.height), jpeg_orientation(&facts))
+    } else {
+        let header = read_header(bytes, limits)?;
+        (header.decoder.dimensions(), header.orientation)
+    };
+    Ok(match orientation {
         Orientation::Rotate90
         | Orientation::Rotate270
         | Orientation::Rotate90FlipH
@@ -76,12 +85,29 @@ pub fn decoded_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), I
     })
 }
 
+/// Whether a file is a JPEG; the bytes are held against their limit.
+fn is_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<bool, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    if bytes.len() > limits.max_bytes {
+        return Err(ImageError::TooManyBytes { limit_bytes: limits.max_bytes, found_bytes: bytes.len() });
+    }
+    Ok(sniff(bytes)?.0 == ImageFormat::Jpeg)
+}
+
+/// Bytes that a decoder may take.
+fn most_memory(limits: &DecodeLimits) -> u64 {
+    limits.max_pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(limits.max_bytes as u64)
+}
+
+fn jpeg_orientation(facts: &jpeg::Facts) -> Orientation {
+    facts.exif.and_then(orientation).unwrap_or(Orientation::NoTransforms)
+}
+
 /// A file whose pixels are still to come.
 struct Header<D, B> {
     decoder: D,
-    format: ImageFormat,
-    /// What messages call the format.
-    name: &'static str,
     orientation: Orientation,
     /// Puts the decoder's complaints into this room's words.
     blame: B,
@@ -92,15 +118,8 @@ fn read_header<'bytes>(
     limits: &DecodeLimits,
 ) -> Result<Header<impl ImageDecoder + 'bytes, impl Fn(CrateError) -> ImageError + Copy + 'bytes>, ImageError>
 {
-    if bytes.is_empty() {
-        return Err(ImageError::Empty);
-    }
-    if bytes.len() > limits.max_bytes {
-        return Err(ImageError::TooManyBytes { limit_bytes: limits.max_bytes, found_bytes: bytes.len() });
-    }
     let (format, name) = sniff(bytes)?;
-    let max_alloc =
-        limits.max_pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(limits.max_bytes as u64);
+    let max_alloc = most_memory(limits);
     let blame = move |error| match error {
         CrateError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
             ImageError::TooMuchMemory { format: name, limit_bytes: max_alloc }
@@ -130,7 +149,7 @@ fn read_header<'bytes>(
         _ => decoder.exif_metadata().ok().flatten(),
     };
     let orientation = exif.as_deref().and_then(orientation).unwrap_or(Orientation::NoTransforms);
-    Ok(Header { decoder, format, name, orientation, blame })
+    Ok(Header { decoder, orientation, blame })
 }
 
 /// The format by the first bytes, with the name that messages use.
@@ -193,37 +212,12 @@ fn ends_early(format: ImageFormat, bytes: &[u8]) -> bool {
     };
     match format {
         ImageFormat::Png => find_png_chunk(bytes, b"IEND").is_none(),
-        ImageFormat::Jpeg => !has_jpeg_end(bytes),
         // RIFF counts what follows its own eight bytes.
         ImageFormat::WebP => announced(4).saturating_add(8) > bytes.len() as u64,
         ImageFormat::Bmp => announced(2) > bytes.len() as u64,
         ImageFormat::Gif => bytes.last() != Some(&0x3b),
         _ => false,
     }
-}
-
-/// Walks the segments of a JPEG up to its end marker (ITU-T T.81, annex B), since the decoder
-/// fills what is missing with grey.
-fn has_jpeg_end(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
-        rest = &rest[at + 1..];
-        match rest {
-            [END_OF_IMAGE, ..] => return true,
-            // A fill byte: the marker's code is still to come.
-            [0xff, ..] => {}
-            // A stuffed zero or restart inside the scan, or a marker that stands alone.
-            [0x00 | 0x01 | 0xd0..=0xd8, after @ ..] => rest = after,
-            // A segment: its length counts its own two bytes.
-            [_, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low])).max(2);
-                rest = rest.get(1 + length..).unwrap_or_default();
-            }
-            _ => return false,
-        }
-    }
-    false
 }
 
 /// The body of the first PNG chunk of a kind, wherever it lies: `eXIf` may follow the pixels.

@@ -10,6 +10,7 @@
 
 mod decode;
 mod error;
+mod jpeg;
 mod patches;
 pub mod perturb;
 mod resize;
