@@ -24,5 +24,6 @@ mod score;
 mod sft_data;
 mod sft_data_bad;
 mod triplets;
+mod unusual_checkpoint;
 
 use fine_r1_tests::{program, scratch};

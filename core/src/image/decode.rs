@@ -10,7 +10,7 @@ use ::image::error::{ImageError as CrateError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::ImageError;
+use super::{ImageError, bmp, gif, orientation};
 
 /// The most bytes a pixel takes while it is decoded: four 16-bit channels, held twice.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -49,12 +49,18 @@ impl Default for DecodeLimits {
 /// missing is truncated, even where a decoder would fill the rest with grey. A JPEG that was cut
 /// and then given an end marker passes, as it does in Pillow.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageError> {
+    let bytes = &*gif::with_whole_frame(bytes);
     let Header { decoder, format, name, orientation, blame } = read_header(bytes, limits)?;
     if format == ImageFormat::Jpeg && ends_early(format, bytes) {
         return Err(truncated(name, bytes));
     }
     let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
-    Ok(upright(flatten(image), orientation))
+    let image = match format {
+        ImageFormat::Bmp => bmp::round_down(bytes, flatten(image)),
+        ImageFormat::Gif => gif::fill_uncovered(bytes, flatten(image)),
+        _ => flatten(image),
+    };
+    Ok(upright(image, orientation))
 }
 
 /// Width and height in pixels that [`decode`] would give, from the header alone.
@@ -65,6 +71,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
 /// # Errors
 /// Those of [`decode`], less what only shows in the pixels.
 pub fn decoded_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), ImageError> {
+    let bytes = &*gif::with_whole_frame(bytes);
     let header = read_header(bytes, limits)?;
     let (width, height) = header.decoder.dimensions();
     Ok(match header.orientation {
@@ -129,7 +136,11 @@ fn read_header<'bytes>(
         ImageFormat::WebP => find_webp_chunk(bytes, b"EXIF").map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),
     };
-    let orientation = exif.as_deref().and_then(orientation).unwrap_or(Orientation::NoTransforms);
+    let orientation = orientation::find(exif.as_deref(), || match format {
+        ImageFormat::WebP => find_webp_chunk(bytes, b"XMP ").map(<[u8]>::to_vec),
+        ImageFormat::Png | ImageFormat::Jpeg => decoder.xmp_metadata().ok().flatten(),
+        _ => None,
+    });
     Ok(Header { decoder, format, name, orientation, blame })
 }
 
@@ -250,11 +261,6 @@ fn find_webp_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
         }
         rest = body.get(length.checked_next_multiple_of(2)?..)?;
     }
-}
-
-/// The orientation in an EXIF block, with or without the prefix that some WebP writers leave.
-fn orientation(exif: &[u8]) -> Option<Orientation> {
-    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
 }
 
 /// Turns and mirrors the image as its camera was held.
@@ -460,12 +466,6 @@ mod tests {
             assert_eq!(find_webp_chunk(&bytes, b"XMP "), None);
             assert_eq!(decode_freely(&bytes).unwrap().dimensions(), (6, 4));
         }
-    }
-
-    #[test]
-    fn webp_prefix_before_exif_is_passed_over() {
-        let prefixed = [b"Exif\0\0".as_slice(), &exif(3)].concat();
-        assert_eq!(orientation(&prefixed), Some(Orientation::Rotate180));
     }
 
     #[test]

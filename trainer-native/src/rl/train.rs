@@ -228,7 +228,7 @@ fn open_processor(recipe: &RlRecipe) -> Result<(CheckpointFiles, Processor)> {
     if recipe.image_max_pixels > 0 {
         preprocessor.max_pixels = recipe.image_max_pixels;
     }
-    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
+    files.set_image_settings(&preprocessor);
     let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
     Ok((files, processor))
 }

@@ -294,7 +294,7 @@ fn with_image_size(
     if recipe.image_max_pixels > 0 {
         preprocessor.max_pixels = recipe.image_max_pixels;
     }
-    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
+    files.set_image_settings(&preprocessor);
     Processor::new(files).map_err(|error| explain(&recipe.model_name_or_path, &error))
 }
 
