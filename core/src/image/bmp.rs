@@ -40,7 +40,6 @@ fn green_bits(bytes: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::image::{DecodeLimits, decode};
 
     /// A bitmap of one row of pixels; `green` is the green mask, or nothing for the plain layout.
