@@ -275,7 +275,8 @@ fn positions_that_are_stretched_otherwise_are_refused_by_name() {
 #[test]
 fn what_cannot_be_loaded_gets_no_manifest() {
     let mut refusals = Refusals::default();
-    let spoilt: [(&str, &str, fn(&Scratch)); 5] = [
+    type Spoilt = (&'static str, &'static str, fn(&Scratch));
+    let spoilt: [Spoilt; 5] = [
         ("a cut shard", "model-00002-of-00002.safetensors", |copy| {
             copy.cut("model-00002-of-00002.safetensors", 2000);
         }),
