@@ -1,6 +1,6 @@
 //! The front door: a photo and a question in, a stream of thought and an answer out.
 
-use crate::config::{ConfigError, GenerationConfig, ModelConfig, PreprocessorConfig};
+use crate::config::{ConfigError, GenerationConfig, ModelConfig, PreprocessorConfig, special_tokens};
 use crate::generate::{GenerateError, SamplingOptions, Session, SessionOptions, StopReason, StopRules};
 use crate::image::{Grid, ImageError, Patches, preprocess};
 use crate::model::positions::{Positions, PositionsError};
@@ -23,8 +23,10 @@ pub struct CheckpointFiles {
     pub config: String,
     /// `generation_config.json`, where there is one
     pub generation: Option<String>,
-    /// `preprocessor_config.json`
-    pub preprocessor: String,
+    /// `preprocessor_config.json`, unless the image settings are in `processor`
+    pub preprocessor: Option<String>,
+    /// `processor_config.json` as transformers 5 writes it, where there is one
+    pub processor: Option<String>,
     /// `tokenizer.json`
     pub tokenizer: Vec<u8>,
     /// `tokenizer_config.json`, where there is one
@@ -33,6 +35,34 @@ pub struct CheckpointFiles {
     pub template_jinja: Option<String>,
     /// `chat_template.json`, where there is one
     pub template_json: Option<String>,
+}
+
+impl CheckpointFiles {
+    /// What the files say about images; `processor_config.json` goes before `preprocessor_config.json`, as
+    /// in transformers 5.
+    ///
+    /// # Errors
+    /// Neither file says anything, or a file is malformed.
+    pub fn image_settings(&self) -> Result<PreprocessorConfig, RecognizerError> {
+        if let Some(text) = &self.processor
+            && let Some(settings) = PreprocessorConfig::from_processor_json(text)?
+        {
+            return Ok(settings);
+        }
+        let text = self.preprocessor.as_ref().ok_or(RecognizerError::PreprocessorMissing)?;
+        Ok(PreprocessorConfig::from_json(text)?)
+    }
+
+    /// Has the files say this about images, as transformers of any version reads it.
+    pub fn set_image_settings(&mut self, settings: &PreprocessorConfig) {
+        self.preprocessor = Some(serde_json::to_string_pretty(settings).unwrap_or_default() + "\n");
+        // What else stands in the other file stays.
+        self.processor = self.processor.take().map(|text| {
+            let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&text) else { return text };
+            fields.shift_remove("image_processor");
+            serde_json::to_string_pretty(&fields).unwrap_or_default() + "\n"
+        });
+    }
 }
 
 /// Everything that can go wrong between a checkpoint, a photo and an answer.
@@ -58,6 +88,32 @@ pub enum RecognizerError {
     /// Decoding.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// The text spells a token that stands for pictures, where none belongs.
+    #[error("the {place} spells `{token}`, which stands for {what}")]
+    Placeholder {
+        /// Which text.
+        place: &'static str,
+        /// As the tokenizer spells it.
+        token: String,
+        /// What the token stands for.
+        what: &'static str,
+    },
+    /// Prompt and continuation are longer than the context.
+    #[error(
+        "the prompt has {prompt} tokens and the continuation {continuation}, together {}; the model's context holds {context}",
+        .prompt + .continuation
+    )]
+    ScoreTooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of the continuation.
+        continuation: usize,
+        /// Tokens of the context.
+        context: usize,
+    },
+    /// No file says how photos are prepared.
+    #[error("neither preprocessor_config.json nor processor_config.json says how photos are prepared")]
+    PreprocessorMissing,
     /// There is nothing to score.
     #[error("the continuation is empty")]
     EmptyContinuation,
@@ -94,6 +150,17 @@ impl RecognizerError {
             }
             Self::EmptyContinuation => {
                 "give a text of at least one character to score after the prompt".into()
+            }
+            Self::Placeholder { .. } => {
+                "leave the token out of the text; photos go into image parts, and videos are not supported"
+                    .into()
+            }
+            Self::ScoreTooLong { .. } => {
+                "shorten the question or the continuation, or lower max_pixels in preprocessor_config.json"
+                    .into()
+            }
+            Self::PreprocessorMissing => {
+                "download the checkpoint's preprocessor_config.json or processor_config.json".into()
             }
             Self::TemplateMissing => {
                 "add the checkpoint's chat_template.jinja, or a tokenizer_config.json that contains it".into()
@@ -159,7 +226,7 @@ impl Processor {
     /// A file is malformed, or two of them contradict each other.
     pub fn new(files: &CheckpointFiles) -> Result<Self, RecognizerError> {
         let config = ModelConfig::from_json(&files.config)?;
-        let preprocessor = PreprocessorConfig::from_json(&files.preprocessor)?;
+        let preprocessor = files.image_settings()?;
         preprocessor.check_against(&config.vision)?;
         let generation = match &files.generation {
             Some(text) => GenerationConfig::from_json(text)?,
@@ -172,6 +239,10 @@ impl Processor {
             return Err(RecognizerError::ImageToken { id });
         }
         let template = ChatTemplate::new(template_source(files)?)?;
+        let template = match &files.tokenizer_config {
+            Some(text) => template.with_special_tokens(special_tokens(text)?),
+            None => template,
+        };
         Ok(Self { config, generation, preprocessor, tokenizer, template, image_token })
     }
 
@@ -229,6 +300,7 @@ impl Processor {
         let counts: Vec<usize> = grids.iter().map(|grid| grid.merged(merge)).collect();
         let expanded = expand_placeholders(text, &self.image_token, &counts)?;
         let ids = self.tokenizer.encode(&expanded)?;
+        self.refuse_placeholder("text", &ids, &[self.config.tokens.video])?;
         match ids.iter().max() {
             Some(largest) if *largest as usize >= self.config.text.vocab_size => {
                 Err(RecognizerError::TokenizerTooLarge {
@@ -237,6 +309,26 @@ impl Processor {
                 })
             }
             _ => Ok(ids),
+        }
+    }
+
+    /// Refuses ids that stand for pictures; `refused` are some of the model's placeholders.
+    fn refuse_placeholder(
+        &self,
+        place: &'static str,
+        ids: &[u32],
+        refused: &[u32],
+    ) -> Result<(), RecognizerError> {
+        match ids.iter().find(|id| refused.contains(id)) {
+            None => Ok(()),
+            Some(id) => {
+                let what = if *id == self.config.tokens.image { "a photo" } else { "a video" };
+                Err(RecognizerError::Placeholder {
+                    place,
+                    token: self.tokenizer.decode(&[*id], false)?,
+                    what,
+                })
+            }
         }
     }
 
@@ -277,7 +369,7 @@ impl Processor {
     #[must_use]
     pub fn stop_ids(&self) -> Vec<u32> {
         let ids = self.generation.eos_token_id.ids();
-        if ids.is_empty() { self.config.eos_token_id.into_iter().collect() } else { ids }
+        if ids.is_empty() { self.config.eos_token_id.ids() } else { ids }
     }
 }
 
@@ -340,15 +432,19 @@ impl Recognizer {
     /// Scores a continuation of a prompt, token by token.
     ///
     /// # Errors
-    /// The continuation is empty, does not fit the context, or the device failed.
+    /// The continuation is empty, spells a placeholder of pictures, does not fit the context, or the
+    /// device failed.
     pub async fn score(&self, prepared: &Prepared, continuation: &str) -> Result<Score, RecognizerError> {
         let token_ids = self.processor.tokenizer.encode(continuation)?;
         let prompt = &prepared.prompt;
         let context = self.processor.config.text.max_position_embeddings;
-        let found = prompt.ids.len() + token_ids.len();
-        if found > context {
-            return Err(GenerateError::PromptTooLong { found, context }.into());
+        let (asked, continued) = (prompt.ids.len(), token_ids.len());
+        if asked + continued > context {
+            let (prompt, continuation) = (asked, continued);
+            return Err(RecognizerError::ScoreTooLong { prompt, continuation, context });
         }
+        let tokens = &self.processor.config.tokens;
+        self.processor.refuse_placeholder("continuation", &token_ids, &[tokens.image, tokens.video])?;
         if prompt.ids.is_empty() {
             return Err(GenerateError::EmptyPrompt.into());
         }
@@ -361,6 +457,9 @@ impl Recognizer {
         let log_probs = log_probs(&self.model, &self.processor.config, &whole, &token_ids)
             .await
             .map_err(GenerateError::Device)?;
+        if log_probs.iter().any(|log_prob| !log_prob.is_finite()) {
+            return Err(GenerateError::NotANumber.into());
+        }
         Ok(Score { token_ids, log_probs })
     }
 }
@@ -443,15 +542,19 @@ impl Answer<'_> {
     }
 }
 
-/// The chat template from wherever the checkpoint keeps it.
+/// The chat template from wherever the checkpoint keeps it; where it is in several places, from the one
+/// that transformers 5 takes.
 fn template_source(files: &CheckpointFiles) -> Result<String, RecognizerError> {
-    if let Some(jinja) = &files.template_jinja {
-        return Ok(jinja.clone());
-    }
-    for (file, text) in
-        [("chat_template.json", &files.template_json), ("tokenizer_config.json", &files.tokenizer_config)]
-    {
+    for (file, text) in [
+        ("processor_config.json", &files.processor),
+        ("chat_template.json", &files.template_json),
+        ("chat_template.jinja", &files.template_jinja),
+        ("tokenizer_config.json", &files.tokenizer_config),
+    ] {
         let Some(text) = text else { continue };
+        if file == "chat_template.jinja" {
+            return Ok(text.clone());
+        }
         let fields: serde_json::Value =
             serde_json::from_str(text).map_err(|source| ConfigError::Json { file, source })?;
         let template = match fields.get("chat_template") {

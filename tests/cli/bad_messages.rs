@@ -12,7 +12,7 @@ fn messages_of_the_wrong_form_name_file_and_place() {
     scratch.write("text.png", "no picture");
     let image = r#"{"type": "image", "image": "tiny.png"}"#;
     let user = |content: &str| format!(r#"[{{"role": "user", "content": {content}}}]"#);
-    let files: [(&str, String, &[&str]); 22] = [
+    let files: [(&str, String, &[&str]); 25] = [
         ("empty file", String::new(), &["JSON"]),
         ("no JSON", "user: hello".into(), &["JSON"]),
         ("cut short", r#"[{"role": "user""#.into(), &["JSON"]),
@@ -46,6 +46,17 @@ fn messages_of_the_wrong_form_name_file_and_place() {
             "an image that is a number",
             user(r#"[{"type": "image", "image": 3}]"#),
             &["messages[0].content[0].image"],
+        ),
+        ("an image of an empty path", user(r#"[{"type": "image", "image": ""}]"#), &["empty path"]),
+        (
+            "an address",
+            user(r#"[{"type": "image", "url": "https://example.org/a.png"}]"#),
+            &["https://example.org/a.png", "nothing is fetched"],
+        ),
+        (
+            "a data URL",
+            user(r#"[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]"#),
+            &["data:image/png", "nothing is fetched"],
         ),
         ("an image that is absent", user(r#"[{"type": "image", "image": "absent.png"}]"#), &["absent.png"]),
         ("an image that is none", user(r#"[{"type": "image", "image": "text.png"}]"#), &["text.png"]),
@@ -104,6 +115,10 @@ fn other_spellings_of_images_are_read() {
         run.json()["token_ids"].clone()
     };
     let expected = ask(r#"{"type": "image", "image": "photos/tiny.png"}"#);
+    let with_mark =
+        scratch.write("mark.json", [b"\xef\xbb\xbf".as_slice(), &scratch.read("messages.json")].concat());
+    let typed = ["recognize", "--messages", &with_mark, "--model", &model, "--max-new-tokens", "4", "--json"];
+    assert_eq!(trainer(typed).json()["token_ids"], expected, "a mark of the encoding");
     assert_eq!(ask(r#"{"type": "image", "url": "photos/tiny.png"}"#), expected);
     assert_eq!(ask(r#"{"type": "image", "path": "./photos/tiny.png"}"#), expected);
     assert_eq!(ask(r#"{"type": "image_url", "image_url": {"url": "photos/tiny.png"}}"#), expected);

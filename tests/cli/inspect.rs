@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::fs;
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "model",
     "architecture",
     "text",
@@ -24,6 +24,7 @@ const FIELDS: [&str; 17] = [
     "missing",
     "odd",
     "misshaped",
+    "duplicates",
     "problems",
     "inference_bytes",
 ];

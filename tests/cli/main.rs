@@ -25,5 +25,6 @@ mod score;
 mod sft_data;
 mod sft_data_bad;
 mod triplets;
+mod unusual_checkpoint;
 
 use fine_r1_tests::{program, scratch};

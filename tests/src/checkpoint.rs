@@ -24,7 +24,8 @@ pub fn checkpoint_files(folder: &Path) -> CheckpointFiles {
     CheckpointFiles {
         config: required("config.json"),
         generation: optional("generation_config.json"),
-        preprocessor: required("preprocessor_config.json"),
+        preprocessor: optional("preprocessor_config.json"),
+        processor: optional("processor_config.json"),
         tokenizer: required("tokenizer.json").into_bytes(),
         tokenizer_config: optional("tokenizer_config.json"),
         template_jinja: optional("chat_template.jinja"),

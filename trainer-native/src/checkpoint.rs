@@ -3,6 +3,7 @@
 use crate::device::OpenDevice;
 use crate::optimizer::WeightPath;
 use crate::streamed::Streamed;
+use crate::{bounded, tied};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
@@ -55,7 +56,8 @@ pub fn embedded_files() -> CheckpointFiles {
     CheckpointFiles {
         config: embedded::CONFIG.into(),
         generation: Some(embedded::GENERATION.into()),
-        preprocessor: embedded::PREPROCESSOR.into(),
+        preprocessor: Some(embedded::PREPROCESSOR.into()),
+        processor: None,
         tokenizer: embedded::TOKENIZER.into(),
         tokenizer_config: Some(embedded::TOKENIZER_CONFIG.into()),
         template_jinja: Some(embedded::TEMPLATE.into()),
@@ -91,10 +93,16 @@ pub fn read_files(folder: &Path) -> Result<CheckpointFiles> {
         if path.is_file() { Ok(Some(read_text(&path)?)) } else { Ok(None) }
     };
     let required = |name: &str| optional(name)?.ok_or_else(|| missing(folder, name));
+    let processor = optional("processor_config.json")?;
+    let preprocessor = match &processor {
+        Some(_) => optional("preprocessor_config.json")?,
+        None => Some(required("preprocessor_config.json")?),
+    };
     Ok(CheckpointFiles {
-        config: required("config.json")?,
+        config: tied::settle(folder, required("config.json")?),
         generation: optional("generation_config.json")?,
-        preprocessor: required("preprocessor_config.json")?,
+        preprocessor,
+        processor,
         tokenizer: required("tokenizer.json")?.into_bytes(),
         tokenizer_config: optional("tokenizer_config.json")?,
         template_jinja: optional("chat_template.jinja")?,
@@ -203,7 +211,8 @@ pub fn save(
     write_file(&folder.join("config.json"), config.to_json().as_bytes())?;
     let texts = [
         ("generation_config.json", &files.generation),
-        ("preprocessor_config.json", &Some(files.preprocessor.clone())),
+        ("preprocessor_config.json", &files.preprocessor),
+        ("processor_config.json", &files.processor),
         ("tokenizer_config.json", &files.tokenizer_config),
         ("chat_template.jinja", &files.template_jinja),
         ("chat_template.json", &files.template_json),
@@ -329,11 +338,12 @@ pub fn refuse_filled(folder: &Path) -> Result<()> {
 /// Reads a text file.
 ///
 /// # Errors
-/// It is missing, a folder, or no UTF-8.
+/// It is missing, a folder, no UTF-8, or a device that does not end.
 pub fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| {
+    bounded::read_text(path).map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::InvalidData => "save it as UTF-8 text",
+            ErrorKind::FileTooLarge => "name a file that ends",
             _ => "check the path",
         };
         anyhow::Error::new(error).context(format!("cannot read {}\nhint: {remedy}", path.display()))

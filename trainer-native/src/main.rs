@@ -1,6 +1,7 @@
 //! `trainer-native`: make a Fine-R1 model better on this machine, ask it, and measure it.
 
 mod adapter;
+mod bounded;
 mod checkpoint;
 mod cli;
 mod commands;
@@ -17,6 +18,7 @@ mod rl;
 mod run_folder;
 mod sft;
 mod streamed;
+mod tied;
 mod trainee;
 mod trunk;
 

@@ -59,7 +59,7 @@ pub fn read_processor(
     if max_pixels > 0 {
         preprocessor.max_pixels = max_pixels;
     }
-    files.preprocessor = serde_json::to_string_pretty(&preprocessor)? + "\n";
+    files.set_image_settings(&preprocessor);
     let processor = Processor::new(&files).map_err(|error| explain(folder, &error))?;
     Ok((files, processor))
 }

@@ -294,7 +294,8 @@ async fn read_files(download: &Download) -> Result<CheckpointFiles, Failure> {
     Ok(CheckpointFiles {
         config: required("config.json").await?,
         generation: download.text("generation_config.json").await?,
-        preprocessor: required("preprocessor_config.json").await?,
+        preprocessor: download.text("preprocessor_config.json").await?,
+        processor: download.text("processor_config.json").await?,
         tokenizer: required("tokenizer.json").await?.into_bytes(),
         tokenizer_config: download.text("tokenizer_config.json").await?,
         template_jinja: download.text("chat_template.jinja").await?,

@@ -1,8 +1,7 @@
 //! `config.json` as a whole: which architecture, both towers, and the ids that join them.
 
 use super::fields::{read_fields, read_object};
-use super::text::RopeScaling;
-use super::{ConfigError, TextConfig, VisionConfig};
+use super::{ConfigError, RopeScaling, TextConfig, TokenIdList, VisionConfig};
 use serde_json::{Map, Value, json};
 
 const FILE: &str = "config.json";
@@ -62,8 +61,8 @@ pub struct ModelConfig {
     pub tokens: TokenIds,
     /// First token of a text, where the checkpoint names one.
     pub bos_token_id: Option<u32>,
-    /// Last token of an answer, where the checkpoint names one.
-    pub eos_token_id: Option<u32>,
+    /// Last tokens of an answer, where the checkpoint names them.
+    pub eos_token_id: TokenIdList,
     /// `float32`, `float16` or `bfloat16`, as the checkpoint says of itself.
     pub dtype: String,
 }
@@ -111,7 +110,7 @@ impl ModelConfig {
         Ok(Self {
             architecture,
             bos_token_id: id("bos_token_id", None)?,
-            eos_token_id: id("eos_token_id", None)?,
+            eos_token_id: end_ids(&root)?,
             text: text_config,
             vision,
             tokens,
@@ -165,8 +164,8 @@ impl ModelConfig {
         if let Some(id) = self.bos_token_id {
             root.insert("bos_token_id".into(), json!(id));
         }
-        if let Some(id) = self.eos_token_id {
-            root.insert("eos_token_id".into(), json!(id));
+        if self.eos_token_id != TokenIdList::Absent {
+            root.insert("eos_token_id".into(), json!(self.eos_token_id));
         }
         root.insert("torch_dtype".into(), json!(self.dtype));
         serde_json::to_string_pretty(&root).unwrap_or_default() + "\n"
@@ -189,23 +188,23 @@ fn architecture(root: &Map<String, Value>) -> Result<Architecture, ConfigError> 
 
 fn text_config(at: &str, mut fields: Map<String, Value>) -> Result<TextConfig, ConfigError> {
     // transformers 5 moves the base frequency and the sections into one object.
-    if let Some(Value::Object(rope)) = fields.get("rope_parameters").cloned() {
-        if let Some(theta) = rope.get("rope_theta") {
-            fields.insert("rope_theta".into(), theta.clone());
-        }
-        fields.insert("rope_scaling".into(), Value::Object(rope));
+    let rope = ["rope_scaling", "rope_parameters"].into_iter().find_map(|name| match fields.get(name) {
+        Some(Value::Object(rope)) if !rope.is_empty() => Some(rope.clone()),
+        _ => None,
+    });
+    let Some(mut rope) = rope.filter(|rope| rope.contains_key("mrope_section")) else {
+        return Err(ConfigError::Missing { field: "rope_scaling.mrope_section".into() });
+    };
+    if let Some(theta) = rope.shift_remove("rope_theta") {
+        fields.insert("rope_theta".into(), theta);
     }
-    let section = fields
-        .get("rope_scaling")
-        .and_then(|scaling| scaling.get("mrope_section"))
-        .cloned()
-        .ok_or_else(|| ConfigError::Missing { field: "rope_scaling.mrope_section".into() })?;
-    let mrope_section = read_fields(FILE, "rope_scaling.mrope_section", section)?;
     fields.shift_remove("rope_scaling");
     // `null` stands for the default in files that transformers writes.
     fields.retain(|_, value| !value.is_null());
+    // What transformers assumes; the published files say 1e-6.
+    fields.entry("rms_norm_eps").or_insert(json!(1e-5));
     let mut config: TextConfig = read_fields(FILE, at, fields)?;
-    config.rope_scaling = RopeScaling { kind: "mrope".into(), mrope_section };
+    config.rope_scaling = RopeScaling::read(at, rope)?;
     if config.num_key_value_heads == 0 {
         config.num_key_value_heads = config.num_attention_heads;
     }
@@ -240,7 +239,13 @@ fn vision_config(
         fields.insert("fullatt_block_indexes".into(), json!([]));
         fields.entry("hidden_act").or_insert(json!("quick_gelu"));
     }
-    let config: VisionConfig = read_fields(FILE, "vision_config", fields)?;
+    let blocks_are_named = fields.contains_key("fullatt_block_indexes");
+    let mut config: VisionConfig = read_fields(FILE, "vision_config", fields)?;
+    if !blocks_are_named {
+        // The default is that of 32 blocks; transformers passes over what a shallower tower lacks.
+        let depth = config.depth;
+        config.fullatt_block_indexes.retain(|index| *index < depth);
+    }
     let expected = match architecture {
         Architecture::Qwen2Vl => "quick_gelu",
         Architecture::Qwen25Vl => "silu",
@@ -259,14 +264,21 @@ fn id_field(
     let nested = root.get("text_config").and_then(|text| text.get(field));
     match root.get(field).filter(|value| !value.is_null()).or(nested) {
         None | Some(Value::Null) => Ok(default),
-        Some(Value::Array(list)) => {
-            Ok(list.first().and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok()))
-        }
         Some(value) => value
             .as_u64()
             .and_then(|id| u32::try_from(id).ok())
             .map(Some)
             .ok_or_else(|| ConfigError::value(FILE, field, value, "a token id")),
+    }
+}
+
+/// The end tokens, one or several.
+fn end_ids(root: &Map<String, Value>) -> Result<TokenIdList, ConfigError> {
+    const FIELD: &str = "eos_token_id";
+    let nested = root.get("text_config").and_then(|text| text.get(FIELD));
+    match root.get(FIELD).filter(|value| !value.is_null()).or(nested) {
+        None | Some(Value::Null) => Ok(TokenIdList::Absent),
+        Some(value) => read_fields(FILE, FIELD, value.clone()),
     }
 }
 
@@ -298,6 +310,8 @@ mod tests {
             ("/rope_scaling/mrope_section", json!([2, 2])),
             ("/rope_scaling/mrope_section", json!([u64::MAX, 2, 2])),
             ("/rope_scaling/mrope_section", json!([1_u64 << 63, 0, 0])),
+            ("/rope_theta", json!(0)),
+            ("/rms_norm_eps", json!(-1e-6)),
             ("/vision_config/depth", json!(1001)),
             ("/vision_config/patch_size", json!(257)),
             ("/vision_config/spatial_merge_size", json!(8192)),
@@ -309,6 +323,29 @@ mod tests {
                 assert!(error.to_string().starts_with(&format!("config.json: `{field}`")), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn absent_fields_have_the_defaults_of_transformers() {
+        let model = preset("nano").expect("a preset").model;
+        let mut json: Value = serde_json::from_str(&model.to_json()).expect("our own file");
+        json.as_object_mut().expect("an object").shift_remove("rms_norm_eps");
+        json["vision_config"].as_object_mut().expect("an object").shift_remove("fullatt_block_indexes");
+        json["vision_config"]["depth"] = json!(8);
+        json["eos_token_id"] = json!([5, 7]);
+        let read = ModelConfig::from_json(&json.to_string()).expect("a whole config");
+        assert!((read.text.rms_norm_eps - 1e-5).abs() < 1e-12, "{}", read.text.rms_norm_eps);
+        assert_eq!(read.vision.fullatt_block_indexes, [7]);
+        assert_eq!(read.eos_token_id.ids(), [5, 7]);
+        assert_eq!(ModelConfig::from_json(&read.to_json()).expect("our own file"), read);
+    }
+
+    #[test]
+    fn stretched_positions_are_written_as_they_were_read() {
+        let yarn = json!({ "type": "yarn", "mrope_section": [4, 6, 6], "factor": 4.0 });
+        let read = read_with(Architecture::Qwen25Vl, "/rope_scaling", yarn.clone()).expect("yarn");
+        let written: Value = serde_json::from_str(&read.to_json()).expect("our own file");
+        assert_eq!(written["rope_scaling"], yarn);
     }
 
     #[test]

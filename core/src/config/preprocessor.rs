@@ -4,9 +4,12 @@ use super::fields::{read_fields, read_object};
 use super::{ConfigError, VisionConfig};
 use crate::image::ImageSettings;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const FILE: &str = "preprocessor_config.json";
+
+/// Where transformers 5 keeps the same settings.
+const PROCESSOR_FILE: &str = "processor_config.json";
 
 /// The largest area that every photo may be enlarged to; four times what a photo may have.
 const MAX_MIN_PIXELS: u64 = 1 << 28;
@@ -31,6 +34,10 @@ pub struct PreprocessorConfig {
     pub image_std: [f32; 3],
     /// Brings a byte to the range from 0 to 1.
     pub rescale_factor: f64,
+    /// Whether bytes are multiplied by `rescale_factor`.
+    pub do_rescale: bool,
+    /// Whether mean and deviation are applied.
+    pub do_normalize: bool,
     /// Whether photos are resized at all; `false` is refused.
     pub do_resize: bool,
     /// Pillow's number of the resampling filter; 3 is bicubic.
@@ -51,6 +58,8 @@ impl Default for PreprocessorConfig {
             image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
             image_std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
             rescale_factor: 1.0 / 255.0,
+            do_rescale: true,
+            do_normalize: true,
             do_resize: true,
             resample: 3,
             image_processor_type: "Qwen2VLImageProcessor".into(),
@@ -59,12 +68,28 @@ impl Default for PreprocessorConfig {
 }
 
 impl PreprocessorConfig {
-    /// Reads `preprocessor_config.json`; newer files keep the areas under `size`.
+    /// Reads `preprocessor_config.json`; newer files keep the areas under `size`. Absent areas are those of
+    /// transformers' `Qwen2VLImageProcessor`, which are below the published ones.
     ///
     /// # Errors
     /// No JSON, or a value that this program cannot honour.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let mut fields = read_object(FILE, text)?;
+        Self::from_fields(read_object(FILE, text)?)
+    }
+
+    /// Reads the `image_processor` of `processor_config.json`, where transformers 5 keeps the same fields;
+    /// `None` where the file has none.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_processor_json(text: &str) -> Result<Option<Self>, ConfigError> {
+        match read_object(PROCESSOR_FILE, text)?.shift_remove("image_processor") {
+            Some(Value::Object(fields)) => Self::from_fields(fields).map(Some).map_err(in_processor_file),
+            _ => Ok(None),
+        }
+    }
+
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, ConfigError> {
         fields.retain(|_, value| !value.is_null());
         if let Some(Value::Object(size)) = fields.get("size").cloned() {
             for (old, new) in [("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")] {
@@ -73,6 +98,9 @@ impl PreprocessorConfig {
                 }
             }
         }
+        let absent = ImageSettings::default();
+        fields.entry("min_pixels").or_insert(absent.min_pixels.into());
+        fields.entry("max_pixels").or_insert(absent.max_pixels.into());
         let config: Self = read_fields(FILE, "", fields)?;
         config.check()?;
         Ok(config)
@@ -134,16 +162,60 @@ impl PreprocessorConfig {
             merge_size: self.merge_size,
             min_pixels: self.min_pixels,
             max_pixels: self.max_pixels,
-            mean: self.image_mean,
-            std: self.image_std,
-            rescale_factor: self.rescale_factor,
+            mean: if self.do_normalize { self.image_mean } else { [0.0; 3] },
+            std: if self.do_normalize { self.image_std } else { [1.0; 3] },
+            rescale_factor: if self.do_rescale { self.rescale_factor } else { 1.0 },
         }
+    }
+}
+
+/// The same error, with the file and place where the settings were found.
+fn in_processor_file(error: ConfigError) -> ConfigError {
+    let inside = |field: String| format!("image_processor.{field}");
+    match error {
+        ConfigError::Field { field, source, .. } => {
+            ConfigError::Field { file: PROCESSOR_FILE, field: inside(field), source }
+        }
+        ConfigError::Value { field, found, expected, .. } => {
+            ConfigError::Value { file: PROCESSOR_FILE, field: inside(field), found, expected }
+        }
+        other => other,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn absent_areas_are_those_of_transformers() {
+        let config = PreprocessorConfig::from_json("{}").expect("defaults");
+        assert_eq!((config.min_pixels, config.max_pixels), (56 * 56, 28 * 28 * 1280));
+    }
+
+    #[test]
+    fn the_image_processor_inside_another_file_is_read_and_blamed_there() {
+        let text = r#"{"image_processor": {"size": {"shortest_edge": 3136, "longest_edge": 12000}}}"#;
+        let config = PreprocessorConfig::from_processor_json(text).expect("a file").expect("settings");
+        assert_eq!((config.min_pixels, config.max_pixels), (3136, 12_000));
+        assert!(PreprocessorConfig::from_processor_json("{}").expect("a file").is_none());
+        let wrong = r#"{"image_processor": {"resample": 2}}"#;
+        let error = PreprocessorConfig::from_processor_json(wrong).unwrap_err();
+        assert!(
+            error.to_string().starts_with("processor_config.json: `image_processor.resample`"),
+            "{error}"
+        );
+        let error = PreprocessorConfig::from_processor_json("{").unwrap_err();
+        assert!(error.to_string().starts_with("processor_config.json"), "{error}");
+    }
+
+    #[test]
+    fn steps_that_are_left_out_change_nothing() {
+        let text = r#"{"do_rescale": false, "do_normalize": false}"#;
+        let settings = PreprocessorConfig::from_json(text).expect("settings").settings();
+        assert_eq!((settings.mean, settings.std), ([0.0; 3], [1.0; 3]));
+        assert!((settings.rescale_factor - 1.0).abs() < f64::EPSILON);
+    }
 
     #[test]
     fn photos_may_be_left_large_but_not_made_huge() {

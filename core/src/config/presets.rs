@@ -1,7 +1,9 @@
 //! The sizes that `init` knows by name.
 
-use super::text::RopeScaling;
-use super::{Architecture, ModelConfig, PreprocessorConfig, TextConfig, TokenIds, VisionConfig};
+use super::{
+    Architecture, ModelConfig, PreprocessorConfig, RopeScaling, TextConfig, TokenIdList, TokenIds,
+    VisionConfig,
+};
 
 /// A model to start from: both towers' sizes and the picture sizes they are made for.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ fn nano() -> Preset {
                 vocab_size: 1024,
                 max_position_embeddings: 1024,
                 rope_theta: 10_000.0,
-                rope_scaling: RopeScaling { kind: "mrope".into(), mrope_section: [4, 6, 6] },
+                rope_scaling: RopeScaling::mrope([4, 6, 6]),
                 tie_word_embeddings: true,
                 initializer_range: 0.04,
                 ..TextConfig::default()
@@ -81,7 +83,7 @@ fn bench_110m() -> Preset {
                 num_key_value_heads: 2,
                 vocab_size: 8192,
                 max_position_embeddings: 4096,
-                rope_scaling: RopeScaling { kind: "mrope".into(), mrope_section: [8, 12, 12] },
+                rope_scaling: RopeScaling::mrope([8, 12, 12]),
                 tie_word_embeddings: true,
                 ..TextConfig::default()
             },
@@ -121,7 +123,7 @@ fn published(
                 num_key_value_heads: kv_heads,
                 vocab_size,
                 max_position_embeddings: 128_000,
-                rope_scaling: RopeScaling { kind: "mrope".into(), mrope_section: [16, 24, 24] },
+                rope_scaling: RopeScaling::mrope([16, 24, 24]),
                 tie_word_embeddings: tied,
                 ..TextConfig::default()
             },
@@ -140,7 +142,7 @@ fn model(text: TextConfig, vision: VisionConfig) -> ModelConfig {
         vision,
         tokens: TokenIds { image: 0, video: 0, vision_start: 0, vision_end: 0 },
         bos_token_id: None,
-        eos_token_id: None,
+        eos_token_id: TokenIdList::Absent,
         dtype: "float32".into(),
     }
 }

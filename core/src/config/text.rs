@@ -2,7 +2,7 @@
 //!
 //! Fields: <https://github.com/huggingface/transformers/blob/v4.51.3/src/transformers/models/qwen2_5_vl/configuration_qwen2_5_vl.py>
 
-use super::ConfigError;
+use super::{ConfigError, RopeScaling};
 use serde::{Deserialize, Serialize};
 
 /// The most blocks of either tower; the largest published model has 80.
@@ -32,7 +32,7 @@ pub struct TextConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How many rotary frequencies follow the time, height and width axis.
+    /// Which rotary frequencies follow the time, height and width axis, and how they are stretched.
     pub rope_scaling: RopeScaling,
     /// Whether the output head is the transposed embedding.
     pub tie_word_embeddings: bool,
@@ -50,20 +50,6 @@ pub struct TextConfig {
     pub use_cache: bool,
 }
 
-/// `rope_scaling` of the flat layout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RopeScaling {
-    /// `mrope`, or `default` as transformers renames it.
-    #[serde(rename = "type", alias = "rope_type", default = "mrope")]
-    pub kind: String,
-    /// Frequencies of the time, height and width axis; they sum to `head_dim / 2`.
-    pub mrope_section: [usize; 3],
-}
-
-fn mrope() -> String {
-    "mrope".into()
-}
-
 impl Default for TextConfig {
     /// The 3B model's constants; the sizes always come from the file.
     fn default() -> Self {
@@ -78,7 +64,7 @@ impl Default for TextConfig {
             hidden_act: "silu".into(),
             rms_norm_eps: 1e-6,
             rope_theta: 1_000_000.0,
-            rope_scaling: RopeScaling { kind: mrope(), mrope_section: [0; 3] },
+            rope_scaling: RopeScaling::mrope([0; 3]),
             tie_word_embeddings: false,
             initializer_range: 0.02,
             attention_dropout: 0.0,
@@ -138,6 +124,11 @@ impl TextConfig {
         }
         if self.use_sliding_window {
             return Err(ConfigError::value(FILE, "use_sliding_window", true, "false"));
+        }
+        for (field, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)] {
+            if value <= 0.0 {
+                return Err(ConfigError::value(FILE, field, value, "above 0"));
+            }
         }
         let frequencies = self.rope_scaling.mrope_section.into_iter().fold(0, usize::saturating_add);
         if frequencies.saturating_mul(2) != self.head_dim() {

@@ -26,13 +26,18 @@ pub struct SessionOptions {
 #[derive(Debug, Error)]
 pub enum GenerateError {
     /// The prompt leaves no room for an answer.
-    #[error("the prompt has {found} tokens, the model's context holds {context}")]
+    #[error(
+        "the prompt has {found} tokens, which leaves no room for an answer in the model's context of {context}"
+    )]
     PromptTooLong {
         /// Tokens of the prompt.
         found: usize,
         /// Tokens of the context.
         context: usize,
     },
+    /// The model's scores are no numbers.
+    #[error("the model's scores are not numbers (NaN)")]
+    NotANumber,
     /// The prompt has no tokens.
     #[error("the prompt is empty")]
     EmptyPrompt,
@@ -51,6 +56,9 @@ impl GenerateError {
         match self {
             Self::PromptTooLong { .. } => {
                 "shorten the question, or lower max_pixels in preprocessor_config.json"
+            }
+            Self::NotANumber => {
+                "the weights overflow in this precision, or are damaged: try --device cpu, or download them again"
             }
             Self::EmptyPrompt => "give at least one message",
             Self::Device(_) => {
@@ -204,7 +212,7 @@ impl<'model> Session<'model> {
     /// Gives every unfinished answer its next token. The one place that waits for the device.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device failed, or the model's scores are no numbers.
     pub async fn step(&mut self) -> Result<Vec<Step>, GenerateError> {
         if self.rows.is_empty() {
             return Ok(Vec::new());
@@ -251,12 +259,23 @@ impl<'model> Session<'model> {
     async fn choose(&mut self, scores: Tensor<2>) -> Result<Vec<Chosen>, GenerateError> {
         let options = &self.options.sampling;
         if options.is_plain_argmax() && !self.wants_log_probs && self.banned.is_empty() {
-            let data = scores.argmax(1).into_data_async().await.map_err(GenerateError::Device)?;
-            return Ok(data.iter::<i64>().map(|id| (id as u32, None)).collect());
+            // One reading for both: the likeliest token, and how many scores are no numbers.
+            let odd = scores.clone().is_nan().int().sum_dim(1);
+            let both = Tensor::cat(vec![scores.argmax(1), odd], 1);
+            let data = both.into_data_async().await.map_err(GenerateError::Device)?;
+            let numbers: Vec<i64> = data.iter::<i64>().collect();
+            let (rows, _) = numbers.as_chunks::<2>();
+            if rows.iter().any(|[_, odd]| *odd > 0) {
+                return Err(GenerateError::NotANumber);
+            }
+            return Ok(rows.iter().map(|[id, _]| (*id as u32, None)).collect());
         }
         let [_, vocab] = scores.dims();
         let mut data = scores.into_data_async().await.map_err(GenerateError::Device)?;
         let logits = data.as_mut_slice::<f32>().expect("logits are f32");
+        if logits.iter().any(|logit| logit.is_nan()) {
+            return Err(GenerateError::NotANumber);
+        }
         Ok(self
             .rows
             .iter_mut()

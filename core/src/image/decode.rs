@@ -10,7 +10,7 @@ use ::image::error::{ImageError as CrateError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{ImageError, jpeg};
+use super::{ImageError, bmp, gif, jpeg, orientation};
 
 /// The most bytes a pixel takes while it is decoded: four 16-bit channels, held twice.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -56,9 +56,17 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
         let jpeg::Picture { image, facts } = jpeg::decode(bytes, limits.max_pixels, most_memory(limits))?;
         return Ok(upright(image, jpeg_orientation(&facts)));
     }
+    let bytes = &*gif::with_whole_frame(bytes);
+    let Header { decoder, format, orientation, blame } = read_header(bytes, limits)?;
+    }
     let Header { decoder, orientation, blame } = read_header(bytes, limits)?;
     let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
-    Ok(upright(flatten(image), orientation))
+    let image = match format {
+        ImageFormat::Bmp => bmp::round_down(bytes, flatten(image)),
+        ImageFormat::Gif => gif::fill_uncovered(bytes, flatten(image)),
+        _ => flatten(image),
+    };
+    Ok(upright(image, orientation))
 }
 
 /// Width and height in pixels that [`decode`] would give, from the header alone.
@@ -73,6 +81,7 @@ pub fn decoded_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), I
         let facts = jpeg::facts(bytes, limits.max_pixels)?;
         ((facts.width, facts.height), jpeg_orientation(&facts))
     } else {
+        let bytes = &*gif::with_whole_frame(bytes);
         let header = read_header(bytes, limits)?;
         (header.decoder.dimensions(), header.orientation)
     };
@@ -102,12 +111,13 @@ fn most_memory(limits: &DecodeLimits) -> u64 {
 }
 
 fn jpeg_orientation(facts: &jpeg::Facts) -> Orientation {
-    facts.exif.and_then(orientation).unwrap_or(Orientation::NoTransforms)
+    orientation::find(facts.exif, || facts.xmp.map(<[u8]>::to_vec))
 }
 
 /// A file whose pixels are still to come.
 struct Header<D, B> {
     decoder: D,
+    format: ImageFormat,
     orientation: Orientation,
     /// Puts the decoder's complaints into this room's words.
     blame: B,
@@ -148,8 +158,12 @@ fn read_header<'bytes>(
         ImageFormat::WebP => find_webp_chunk(bytes, b"EXIF").map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),
     };
-    let orientation = exif.as_deref().and_then(orientation).unwrap_or(Orientation::NoTransforms);
-    Ok(Header { decoder, orientation, blame })
+    let orientation = orientation::find(exif.as_deref(), || match format {
+        ImageFormat::WebP => find_webp_chunk(bytes, b"XMP ").map(<[u8]>::to_vec),
+        ImageFormat::Png => decoder.xmp_metadata().ok().flatten(),
+        _ => None,
+    });
+    Ok(Header { decoder, format, orientation, blame })
 }
 
 /// The format by the first bytes, with the name that messages use.
@@ -244,11 +258,6 @@ fn find_webp_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
         }
         rest = body.get(length.checked_next_multiple_of(2)?..)?;
     }
-}
-
-/// The orientation in an EXIF block, with or without the prefix that some WebP writers leave.
-fn orientation(exif: &[u8]) -> Option<Orientation> {
-    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
 }
 
 /// Turns and mirrors the image as its camera was held.
@@ -454,12 +463,6 @@ mod tests {
             assert_eq!(find_webp_chunk(&bytes, b"XMP "), None);
             assert_eq!(decode_freely(&bytes).unwrap().dimensions(), (6, 4));
         }
-    }
-
-    #[test]
-    fn webp_prefix_before_exif_is_passed_over() {
-        let prefixed = [b"Exif\0\0".as_slice(), &exif(3)].concat();
-        assert_eq!(orientation(&prefixed), Some(Orientation::Rotate180));
     }
 
     #[test]

@@ -8,9 +8,12 @@
 //! Follows the slow (Pillow) image processor of Qwen2-VL:
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/qwen2_vl/image_processing_qwen2_vl.py>
 
+mod bmp;
 mod decode;
 mod error;
+mod gif;
 mod jpeg;
+mod orientation;
 mod patches;
 pub mod perturb;
 mod resize;

@@ -9,6 +9,8 @@ use super::ImageError;
 
 /// The longest side an image may have, in shortest sides.
 const MAX_ASPECT_RATIO: u32 = 200;
+/// How many times as high as wide an image must be for its columns to be resized first.
+const COLUMNS_FIRST: usize = 100;
 /// Pillow's fixed point: 32 bits less 8 of the value and 2 of headroom for negative lobes.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// One half in that fixed point, where every sum starts, so that the final shift rounds.
@@ -76,8 +78,8 @@ fn positive(field: &'static str) -> ImageError {
 /// Resizes to `width` x `height` pixels exactly as Pillow's `Image.resize(size, BICUBIC)` does for
 /// 8-bit RGB: antialiased when shrinking, first along rows, then along columns.
 ///
-/// The same as Pillow up to 12.1; from 12.2 on Pillow takes the columns first where an image over
-/// 100 times as high as wide gets lower, and single values differ.
+/// Pillow from 12.2 on takes the columns first where an image over 100 times as high as wide gets lower:
+/// <https://github.com/python-pillow/Pillow/blob/12.3.0/src/PIL/Image.py>.
 ///
 /// # Shapes
 /// `[old height, old width, 3]` -> `[height, width, 3]`.
@@ -93,6 +95,14 @@ pub fn resize_bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
         "resize_bicubic: expected sides of at least 1, found {old_width} x {old_height} to {width} x {height}"
     );
     let columns = Kernel::new(old_height, new_height);
+    if old_height > old_width * COLUMNS_FIRST && new_height < old_height {
+        let lowered = resize_columns(image.as_raw(), old_width * 3, 0, &columns);
+        let values = match new_width == old_width {
+            true => lowered,
+            false => resize_rows(&lowered, old_width, &Kernel::new(old_width, new_width)),
+        };
+        return RgbImage::from_raw(width, height, values).expect("both passes fill every pixel");
+    }
     let rows_used = columns.reach();
 
     let widened = (new_width != old_width).then(|| {
@@ -292,6 +302,22 @@ mod tests {
             assert_eq!(resized.dimensions(), (new_width, new_height));
             assert_eq!(resized.as_raw(), expected, "{width} x {height} to {new_width} x {new_height}");
         }
+    }
+
+    /// The same, with Pillow 12.3.0.
+    #[test]
+    fn very_tall_images_are_lowered_first_as_pillow_does() {
+        assert_eq!(
+            resize_bicubic(&source(2, 201), 3, 2).as_raw(),
+            &[128, 126, 128, 128, 127, 129, 127, 128, 130, 128, 129, 125, 128, 129, 127, 127, 128, 129]
+        );
+        assert_eq!(
+            resize_bicubic(&source(3, 302), 2, 5).as_raw(),
+            &[
+                127, 126, 129, 125, 130, 126, 128, 127, 128, 126, 127, 128, 127, 129, 126, 128, 129, 129,
+                126, 128, 129, 128, 128, 128, 127, 126, 128, 128, 125, 129
+            ]
+        );
     }
 
     #[test]

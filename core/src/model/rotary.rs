@@ -29,6 +29,12 @@ impl Rotary {
         }
     }
 
+    /// Cosines and sines times a number.
+    #[must_use]
+    pub fn scaled(self, scale: f32) -> Self {
+        Self { cos: self.cos * scale, sin: self.sin * scale }
+    }
+
     /// Turns queries or keys by their positions' angles.
     ///
     /// # Shapes

@@ -149,7 +149,8 @@ pub fn image_count(messages: &[Message]) -> usize {
 /// is there), or says nothing; `{"type": "image_url", "image_url": {"url": …}}` means the same.
 /// Keys that are not named here are passed over.
 pub fn parse_messages(json: &str) -> Result<Vec<Message>, PromptError> {
-    let value: Value = serde_json::from_str(json)
+    // Some editors begin a file with a mark of its encoding.
+    let value: Value = serde_json::from_str(json.trim_start_matches('\u{feff}'))
         .map_err(|error| PromptError::MessagesSyntax { reason: error.to_string() })?;
     messages_from_value(&value)
 }
@@ -309,6 +310,7 @@ mod tests {
 
     #[test]
     fn reads_a_list_under_messages() {
+        assert_eq!(parse_messages(&format!("\u{feff}{CONVERSATION}")), parse_messages(CONVERSATION));
         let wrapped = format!(r#"{{"id": 7, "messages": {CONVERSATION}}}"#);
         assert_eq!(parse_messages(&wrapped), parse_messages(CONVERSATION));
     }

@@ -14,6 +14,7 @@ mod detokenizer;
 mod error;
 mod messages;
 mod placeholders;
+mod python;
 pub mod question;
 mod template;
 mod tokenizer;

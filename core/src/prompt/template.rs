@@ -15,7 +15,7 @@ use minijinja_contrib::pycompat;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
-use super::{Message, PromptError};
+use super::{Message, PromptError, python};
 
 /// What to ask of a chat template besides the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,7 @@ fn environment() -> Environment<'static> {
     environment.set_keep_trailing_newline(false);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(python::write_value);
     environment.set_unknown_method_callback(pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
     environment.add_function("raise_exception", raise_exception);

@@ -1,6 +1,6 @@
 //! Fills a model from files, one file at a time: any module whose fields are spelled as on disk.
 
-use super::names::{HEAD, is_adapter, is_redundant, published_name};
+use super::names::{EMBEDDING, HEAD, is_adapter, is_redundant, published_name};
 use super::shards::parse;
 use super::{Precision, TensorFacts, TensorPlace, WeightsError, stored_name};
 use crate::model::VisionLanguageModel;
@@ -20,6 +20,10 @@ pub struct Loader<M = VisionLanguageModel> {
     tied: bool,
     /// Parameters that are not loaded yet, and their shapes.
     waiting: BTreeMap<String, Vec<usize>>,
+    /// Stored names of what was taken, by published name.
+    taken: HashMap<String, String>,
+    /// Whether the head of a tied model was taken for its embedding, which may still come itself.
+    head_is_embedding: bool,
     misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
     odd: BTreeSet<String>,
     precision: Option<Precision>,
@@ -43,6 +47,8 @@ impl<M: Module> Loader<M> {
             model,
             tied: !waiting.contains_key(HEAD),
             waiting,
+            taken: HashMap::new(),
+            head_is_embedding: false,
             misshaped: Vec::new(),
             odd: BTreeSet::new(),
             precision,
@@ -53,13 +59,19 @@ impl<M: Module> Loader<M> {
     /// Takes the tensors of one file.
     ///
     /// # Errors
-    /// The file is damaged, or holds a tensor of an unusable type.
+    /// The file is damaged, or holds a tensor of an unusable type, one that was added before, or one with
+    /// values that are no finite numbers.
     pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), WeightsError> {
         let tensors = parse(file, bytes)?;
         let mut taken = Taken::new();
         for (name, view) in tensors.iter() {
-            if let Some((published, stored)) = self.accept(name, view.dtype(), view.shape())? {
+            let Some((published, stored)) = self.accept(name, view.dtype(), view.shape())? else { continue };
+            refuse_infinite(name, stored, view.data())?;
+            // The embedding itself goes before the head that stands for it.
+            if published_name(name) == published {
                 taken.insert(published, (stored, view.data()));
+            } else {
+                taken.entry(published).or_insert((stored, view.data()));
             }
         }
         self.fill(&taken);
@@ -79,6 +91,7 @@ impl<M: Module> Loader<M> {
             });
         }
         if let Some((published, stored)) = self.accept(&place.name, place.dtype, &place.shape)? {
+            refuse_infinite(&place.name, stored, data)?;
             self.fill(&Taken::from([(published, (stored, data))]));
         }
         Ok(())
@@ -92,6 +105,15 @@ impl<M: Module> Loader<M> {
         shape: &[usize],
     ) -> Result<Option<(String, Precision)>, WeightsError> {
         let published = published_name(name);
+        if let Some(first) = self.taken.get(&published) {
+            let (first, second) = (first.clone(), name.to_owned());
+            return Err(WeightsError::Duplicate { first, second });
+        }
+        let embedding = self.waiting.get(EMBEDDING).filter(|_| self.tied && published == HEAD);
+        if embedding.is_some_and(|expected| shape == expected.as_slice()) {
+            self.head_is_embedding = true;
+            return Ok(Some((EMBEDDING.to_owned(), Precision::of_stored(name, dtype)?)));
+        }
         let Some(expected) = self.waiting.get(&published) else {
             if !is_redundant(&published, self.tied) {
                 self.odd.insert(name.to_owned());
@@ -108,6 +130,7 @@ impl<M: Module> Loader<M> {
         let stored = Precision::of_stored(name, dtype)?;
         *self.stored.entry(stored).or_default() += 1;
         self.waiting.remove(&published);
+        self.taken.insert(published.clone(), name.to_owned());
         Ok(Some((published, stored)))
     }
 
@@ -125,7 +148,11 @@ impl<M: Module> Loader<M> {
     ///
     /// # Errors
     /// Parameters that no file held, or held in another shape.
-    pub fn finish(self) -> Result<(M, LoadReport), WeightsError> {
+    pub fn finish(mut self) -> Result<(M, LoadReport), WeightsError> {
+        if self.head_is_embedding {
+            self.waiting.remove(EMBEDDING);
+        }
+        self.misshaped.sort();
         if !self.waiting.is_empty() || !self.misshaped.is_empty() {
             let missing = self.waiting.into_keys().collect();
             return Err(WeightsError::Mismatch { missing, misshaped: self.misshaped });
@@ -145,6 +172,8 @@ pub struct NameCheck {
     pub odd: Vec<String>,
     /// Tensors of another shape, with both shapes.
     pub misshaped: Vec<String>,
+    /// Tensors that are one parameter, stored twice: both names.
+    pub duplicates: Vec<String>,
 }
 
 /// Compares the headers of a checkpoint's files with what a model needs; the model's weights need
@@ -153,22 +182,35 @@ pub struct NameCheck {
 pub fn check_names(model: &VisionLanguageModel, tensors: &[TensorFacts]) -> NameCheck {
     let expected = parameter_shapes(model);
     let mut waiting: BTreeSet<&String> = expected.keys().collect();
-    let (mut odd, mut misshaped) = (Vec::new(), Vec::new());
+    let (mut odd, mut misshaped, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found: HashMap<&String, &str> = HashMap::new();
+    let tied = model.lm_head.is_none();
+    let mut has_head = false;
     for tensor in tensors {
         let published = published_name(&tensor.name);
         match expected.get_key_value(&published) {
-            None if is_redundant(&published, model.lm_head.is_none()) => {}
+            None if is_redundant(&published, tied) => has_head |= published == HEAD,
             None => odd.push(tensor.name.clone()),
             Some((name, shape)) => {
                 waiting.remove(name);
+                if let Some(first) = found.insert(name, &tensor.name) {
+                    duplicates.push(format!("{first} and {}", tensor.name));
+                }
                 if *shape != tensor.shape {
                     misshaped.push(format!("{}: {:?}, expected {shape:?}", tensor.name, tensor.shape));
                 }
             }
         }
     }
+    if has_head {
+        waiting.retain(|name| *name != EMBEDDING);
+    }
     let missing = waiting.into_iter().cloned().collect();
-    NameCheck { missing, odd, misshaped, expected }
+    NameCheck { missing, odd, misshaped, duplicates, expected }
+}
+
+fn refuse_infinite(name: &str, stored: Precision, bytes: &[u8]) -> Result<(), WeightsError> {
+    if stored.is_finite(bytes) { Ok(()) } else { Err(WeightsError::NotFinite { tensor: name.to_owned() }) }
 }
 
 /// Path of the parameter that a walk over a module stands at.

@@ -20,6 +20,9 @@ const NEWER_PREFIXES: [(&str, &str); 2] = [("model.language_model.", "model."), 
 /// The head's name where it is stored beside the embedding.
 pub const HEAD: &str = "lm_head.weight";
 
+/// The embedding's name, whose copy the head is where both are tied.
+pub const EMBEDDING: &str = "model.embed_tokens.weight";
+
 /// The name under which a parameter is stored, from its path in the model.
 #[must_use]
 pub fn stored_name(path: &str) -> String {

@@ -55,6 +55,23 @@ impl Precision {
         }
     }
 
+    /// Whether little-endian bytes of this precision are all finite numbers.
+    pub(super) fn is_finite(self, bytes: &[u8]) -> bool {
+        // Exponents of ones alone stand for infinity and NaN.
+        let halves = |exponent: u16| {
+            let (numbers, _) = bytes.as_chunks::<2>();
+            numbers.iter().all(|number| u16::from_le_bytes(*number) & exponent != exponent)
+        };
+        match self {
+            Self::F32 => {
+                let (numbers, _) = bytes.as_chunks::<4>();
+                numbers.iter().all(|number| f32::from_le_bytes(*number).is_finite())
+            }
+            Self::F16 => halves(0x7c00),
+            Self::Bf16 => halves(0x7f80),
+        }
+    }
+
     pub(super) fn stored(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,

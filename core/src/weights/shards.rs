@@ -83,6 +83,20 @@ pub enum WeightsError {
         /// Shape found.
         found: Vec<usize>,
     },
+    /// One parameter is stored twice.
+    #[error("tensors `{first}` and `{second}` are one parameter of the model, stored twice")]
+    Duplicate {
+        /// The name that came first.
+        first: String,
+        /// The name that came second.
+        second: String,
+    },
+    /// A weight is infinite or no number.
+    #[error("tensor `{tensor}` holds values that are infinite or not numbers (NaN)")]
+    NotFinite {
+        /// Name of the tensor.
+        tensor: String,
+    },
     /// Tensors are absent or have the wrong shape.
     #[error("{}", mismatch(.missing, .misshaped))]
     Mismatch {
@@ -114,6 +128,10 @@ impl WeightsError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Duplicate { .. } => "keep one of the two, and take the weight files from one checkpoint",
+            Self::NotFinite { .. } => {
+                "the training that wrote them went wrong, or the file is damaged: take another checkpoint"
+            }
             Self::Damaged { .. } | Self::TensorLength { .. } => {
                 "download the file again, and compare its size with the published one"
             }

@@ -56,9 +56,9 @@ pub enum Command {
 /// How answers are decoded; the checkpoint's `generation_config.json` gives the defaults.
 #[derive(Debug, Clone, Args)]
 pub struct DecodingArgs {
-    /// Most tokens of an answer.
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    pub max_new_tokens: usize,
+    /// Most tokens of an answer; 512 where neither this nor the checkpoint says.
+    #[arg(long, value_name = "N")]
+    pub max_new_tokens: Option<usize>,
     /// Randomness; 0 takes the likeliest token.
     #[arg(long, value_name = "T", value_parser = parse_temperature)]
     pub temperature: Option<f64>,
@@ -68,9 +68,9 @@ pub struct DecodingArgs {
     /// Above 1, makes tokens that were seen less likely.
     #[arg(long, value_name = "R", value_parser = parse_penalty)]
     pub repetition_penalty: Option<f64>,
-    /// Makes sampling repeatable.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
+    /// Makes sampling repeatable; 0 where absent.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
 }
 
 /// `recognize`

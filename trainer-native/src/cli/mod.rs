@@ -26,6 +26,9 @@ pub fn run() -> ExitCode {
         Err(error) => {
             let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             drop(error.print());
+            if !asked_for {
+                eprintln!("hint: --help after a verb lists what it takes");
+            }
             return ExitCode::from(if asked_for { DONE } else { BROKEN });
         }
     };

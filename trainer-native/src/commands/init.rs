@@ -9,7 +9,7 @@ use crate::checkpoint;
 use crate::cli::InitArgs;
 use crate::device;
 use anyhow::{Context, Result, anyhow, bail};
-use fine_r1_core::config::{GenerationConfig, ModelConfig, Preset, TokenIds, preset};
+use fine_r1_core::config::{GenerationConfig, ModelConfig, Preset, TokenIdList, TokenIds, preset};
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::CheckpointFiles;
 use fine_r1_core::weights::Precision;
@@ -74,7 +74,7 @@ pub fn run(arguments: &InitArgs) -> Result<()> {
         vision_end: id("<|vision_end|>")?,
     };
     preset.model.bos_token_id = Some(id(END_OF_TEXT)?);
-    preset.model.eos_token_id = Some(id(END_OF_TURN)?);
+    preset.model.eos_token_id = TokenIdList::One(id(END_OF_TURN)?);
     let files = files(&preset, &tokenizer)?;
     let device = device::storage()?;
     device.device.seed(arguments.seed);
@@ -150,7 +150,8 @@ fn files(preset: &Preset, tokenizer: &Bpe) -> Result<CheckpointFiles> {
     Ok(CheckpointFiles {
         config: config.to_json(),
         generation: Some(pretty(&serde_json::to_value(generation)?)?),
-        preprocessor: pretty(&preprocessor)?,
+        preprocessor: Some(pretty(&preprocessor)?),
+        processor: None,
         tokenizer: tokenizer.to_string(false).map_err(|error| anyhow!("{error}"))?.into_bytes(),
         tokenizer_config: Some(pretty(&tokenizer_config)?),
         template_jinja: Some(TEMPLATE.into()),

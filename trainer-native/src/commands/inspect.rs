@@ -7,10 +7,11 @@ use anyhow::{Result, anyhow};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::Processor;
-use fine_r1_core::weights::{Precision, TensorFacts, check_names, read_header};
+use fine_r1_core::weights::{NameCheck, Precision, TensorFacts, check_names, read_header};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
+use std::path::Path;
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
@@ -30,6 +31,7 @@ struct Description {
     missing: Vec<String>,
     odd: Vec<String>,
     misshaped: Vec<String>,
+    duplicates: Vec<String>,
     problems: Vec<String>,
     inference_bytes: InferenceBytes,
 }
@@ -57,16 +59,65 @@ struct InferenceBytes {
 /// # Errors
 /// `config.json` is missing or of another architecture, or a weight file is damaged.
 pub fn run(arguments: &InspectArgs) -> Result<()> {
-    let folder = &arguments.model;
+    let examined = examine(&arguments.model)?;
+    let description = describe(arguments.model.display().to_string(), examined);
+    let mut out = stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&description)?)?;
+    } else {
+        print(&mut out, &description)?;
+    }
+    Ok(())
+}
+
+/// What a folder holds, and how it fits together.
+pub struct Examined {
+    config: ModelConfig,
+    files: Vec<String>,
+    tensors: Vec<TensorFacts>,
+    check: NameCheck,
+    problems: Vec<String>,
+}
+
+impl Examined {
+    /// Names of the weight files.
+    #[must_use]
+    pub fn weight_files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The first reason why the checkpoint cannot be loaded.
+    #[must_use]
+    pub fn flaw(&self) -> Option<String> {
+        let check = &self.check;
+        let say = |names: &[String], what: &str| names.first().map(|name| format!("tensor {name} {what}"));
+        self.problems
+            .first()
+            .cloned()
+            .or_else(|| say(&check.duplicates, "are one parameter, stored twice"))
+            .or_else(|| say(&check.misshaped, "(the shape that config.json asks for)"))
+            .or_else(|| say(&check.missing, "is missing"))
+    }
+}
+
+/// Reads everything of a checkpoint but the values of its weights.
+///
+/// # Errors
+/// As [`run`].
+pub fn examine(folder: &Path) -> Result<Examined> {
     if !folder.is_dir() {
         anyhow::bail!("{} is not a folder\nhint: inspect takes the folder of a checkpoint", folder.display());
     }
-    let text = checkpoint::read_text(&folder.join("config.json"))?;
+    let read = checkpoint::read_files(folder);
+    let text = match &read {
+        Ok(files) => files.config.clone(),
+        Err(_) => checkpoint::read_text(&folder.join("config.json"))?,
+    };
     let config = ModelConfig::from_json(&text)
         .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
     let mut problems = Vec::new();
-    let processor = checkpoint::read_files(folder)
-        .and_then(|files| Processor::new(&files).map_err(|error| checkpoint::explain(folder, &error)));
+    let processor =
+        read.and_then(|files| Processor::new(&files).map_err(|error| checkpoint::explain(folder, &error)));
     if let Err(error) = processor {
         problems.push(error.to_string().lines().next().unwrap_or_default().to_owned());
     }
@@ -78,26 +129,14 @@ pub fn run(arguments: &InspectArgs) -> Result<()> {
             .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
         tensors.extend(facts);
     }
-    let description = describe(folder.display().to_string(), &config, files, &tensors, problems)?;
-    let mut out = stdout().lock();
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string(&description)?)?;
-    } else {
-        print(&mut out, &description)?;
-    }
-    Ok(())
+    let check = check_names(&VisionLanguageModel::new(&config, &device::storage()?.device), &tensors);
+    Ok(Examined { config, files, tensors, check, problems })
 }
 
-fn describe(
-    model: String,
-    config: &ModelConfig,
-    files: Vec<String>,
-    tensors: &[TensorFacts],
-    problems: Vec<String>,
-) -> Result<Description> {
-    let check = check_names(&VisionLanguageModel::new(config, &device::storage()?.device), tensors);
+fn describe(model: String, examined: Examined) -> Description {
+    let Examined { config, files, tensors, check, problems } = examined;
     let mut dtypes = BTreeMap::new();
-    for tensor in tensors {
+    for tensor in &tensors {
         let name = tensor.precision.map_or("other", Precision::torch_name);
         *dtypes.entry(name.to_owned()).or_default() += 1;
     }
@@ -123,7 +162,7 @@ fn describe(
     let cache = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim() * context;
     let need = |size: usize| (total_parameters + cache) * size;
     let stored = bytes.checked_div(total_parameters).map_or(0, |size| bytes + cache * size.clamp(2, 4));
-    Ok(Description {
+    Description {
         model,
         architecture: config.architecture.model_type(),
         text: Sizes {
@@ -151,9 +190,10 @@ fn describe(
         missing: check.missing,
         odd: check.odd,
         misshaped: check.misshaped,
+        duplicates: check.duplicates,
         problems,
         inference_bytes: InferenceBytes { context, as_stored: stored, f32: need(4), f16: need(2) },
-    })
+    }
 }
 
 fn print(out: &mut impl Write, description: &Description) -> io::Result<()> {
@@ -191,6 +231,7 @@ fn print(out: &mut impl Write, description: &Description) -> io::Result<()> {
         ("missing", &description.missing),
         ("odd", &description.odd),
         ("wrong shape", &description.misshaped),
+        ("stored twice", &description.duplicates),
         ("problem", &description.problems),
     ] {
         for name in names {

@@ -1,8 +1,9 @@
 //! `manifest`: lists a checkpoint's files with sizes and hashes, for browsers that fetch it.
 
-use crate::checkpoint::{self, write_file};
+use crate::checkpoint::write_file;
 use crate::cli::ManifestArgs;
-use anyhow::{Context, Result};
+use crate::commands::inspect;
+use anyhow::{Context, Result, bail};
 use fine_r1_core::config::manifest::MANIFEST_FILE;
 use fine_r1_core::config::{Manifest, ManifestFile};
 use fine_r1_core::weights::ShardIndex;
@@ -12,10 +13,11 @@ use std::io;
 use std::path::Path;
 
 /// What a model needs besides its weights, where it is there.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -29,17 +31,19 @@ const FILES: [&str; 7] = [
 pub fn run(arguments: &ManifestArgs) -> Result<()> {
     let folder = &arguments.model;
     // What cannot be loaded is not worth publishing.
-    checkpoint::read_files(folder)?;
+    let examined = inspect::examine(folder)?;
+    if let Some(flaw) = examined.flaw() {
+        bail!(
+            "{} cannot be loaded: {flaw}\nhint: mend the checkpoint first; `inspect` lists all that is wrong",
+            folder.display()
+        );
+    }
     let mut paths: Vec<String> =
         FILES.iter().filter(|file| folder.join(file).exists()).map(ToString::to_string).collect();
-    let index = folder.join(ShardIndex::FILE);
-    if index.exists() {
+    if folder.join(ShardIndex::FILE).exists() {
         paths.push(ShardIndex::FILE.to_owned());
-        let index = ShardIndex::from_json(&checkpoint::read_text(&index)?)?;
-        paths.extend(index.files());
-    } else {
-        paths.push(ShardIndex::SINGLE.to_owned());
     }
+    paths.extend(examined.weight_files().iter().cloned());
     let files = paths.into_iter().map(|path| describe(folder, path)).collect::<Result<Vec<_>>>()?;
     let name = arguments.name.clone().unwrap_or_else(|| {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());

@@ -1,10 +1,11 @@
 //! `recognize`: thought, then the answer.
 
 use crate::adapter::load_recognizer;
+use crate::bounded::read_image;
 use crate::checkpoint;
 use crate::cli::{DecodingArgs, RecognizeArgs};
 use crate::device;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use fine_r1_core::config::GenerationConfig;
 use fine_r1_core::generate::{SamplingOptions, StopReason};
 use fine_r1_core::image::{DecodeLimits, decode};
@@ -15,10 +16,12 @@ use fine_r1_core::recognizer::{AnswerOptions, Outcome, Prepared, Recognizer, Rec
 use image::RgbImage;
 use serde::Serialize;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, StdoutLock, Write, stdout};
 use std::path::Path;
 use std::time::Instant;
+
+/// Most tokens of an answer where neither flag nor checkpoint says.
+const DEFAULT_NEW_TOKENS: usize = 512;
 
 /// The object that `--json` prints, one a photo.
 #[derive(Debug, Serialize)]
@@ -47,6 +50,7 @@ pub fn run(arguments: &RecognizeArgs) -> Result<()> {
     let device = device::open(arguments.device)?;
     let recognizer = load_recognizer(arguments.model.as_deref(), arguments.adapter.as_deref(), &device)?;
     let options = options(&arguments.decoding, recognizer.processor().generation());
+    tell_unheeded(&arguments.decoding, recognizer.processor().generation(), &options);
     let model =
         arguments.model.as_ref().map_or(checkpoint::EMBEDDED.to_owned(), |path| path.display().to_string());
     let prepare = |asked: &Asked| {
@@ -139,6 +143,9 @@ pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
     if messages.is_empty() {
         bail!("{} has no messages\nhint: give at least one message of the user", path.display());
     }
+    for image in images(&messages) {
+        refuse_address(path, image)?;
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let photos =
         images(&messages).map(|image| read_photo(&folder.join(image))).collect::<Result<Vec<_>>>()?;
@@ -151,28 +158,33 @@ pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
     Ok((messages, photos))
 }
 
+/// Image parts name files: what cannot be one is said by the file of messages that names it.
+fn refuse_address(at: &Path, image: &str) -> Result<()> {
+    /// Longest part of an address in an error; `data:` URLs are whole files.
+    const SHOWN_CHARS: usize = 60;
+
+    if image.is_empty() {
+        bail!("{}: an image part has an empty path\nhint: write the path of a photo", at.display());
+    }
+    if ["http://", "https://", "ftp://", "data:"].iter().any(|scheme| image.starts_with(scheme)) {
+        let shown: String = image.chars().take(SHOWN_CHARS).collect();
+        bail!(
+            "{}: an image part names the address {shown}, and nothing is fetched\n\
+             hint: save the photo as a file and write its path",
+            at.display()
+        );
+    }
+    Ok(())
+}
+
 /// Decodes a photo.
 ///
 /// # Errors
 /// It is missing, no image, damaged, or too large.
 pub fn read_photo(path: &Path) -> Result<RgbImage> {
-    let limits = DecodeLimits::default();
-    let size = fs::metadata(path)
-        .map(|facts| facts.len())
-        .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-    if path.is_dir() {
-        bail!("{} is a folder\nhint: name the photos themselves", path.display());
-    }
-    if size > limits.max_bytes as u64 {
-        bail!(
-            "{} has {size} bytes, at most {} are read\nhint: save it smaller",
-            path.display(),
-            limits.max_bytes
-        );
-    }
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-    decode(&bytes, &limits).map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
+    let bytes = read_image(path)?;
+    decode(&bytes, &DecodeLimits::default())
+        .map_err(|error| anyhow!("{}: {error}\nhint: {}", path.display(), error.hint()))
 }
 
 /// Flags over the checkpoint's defaults.
@@ -183,10 +195,30 @@ pub fn options(arguments: &DecodingArgs, generation: &GenerationConfig) -> Answe
         temperature: arguments.temperature.unwrap_or(defaults.temperature),
         top_p: arguments.top_p.unwrap_or(defaults.top_p),
         repetition_penalty: arguments.repetition_penalty.unwrap_or(defaults.repetition_penalty),
-        seed: arguments.seed,
+        seed: arguments.seed.unwrap_or_default(),
         ..defaults
     };
-    AnswerOptions { sampling, max_new_tokens: arguments.max_new_tokens, stop_strings: Vec::new() }
+    AnswerOptions {
+        sampling,
+        max_new_tokens: arguments.max_new_tokens.or(generation.max_new_tokens).unwrap_or(DEFAULT_NEW_TOKENS),
+        stop_strings: generation.stop_strings.clone(),
+    }
+}
+
+/// Says on stderr what was asked for, by the checkpoint or on the command line, and changes nothing.
+fn tell_unheeded(arguments: &DecodingArgs, generation: &GenerationConfig, options: &AnswerOptions) {
+    if !generation.ignored.is_empty() {
+        let fields = generation.ignored.join(", ");
+        eprintln!("warning: generation_config.json sets {fields}, which this program does not heed");
+    }
+    let typed = [("--top-p", arguments.top_p.is_some()), ("--seed", arguments.seed.is_some())];
+    let typed: Vec<&str> = typed.iter().filter(|(_, is_typed)| *is_typed).map(|(flag, _)| *flag).collect();
+    if options.sampling.temperature == 0.0 && !typed.is_empty() {
+        eprintln!(
+            "note: without --temperature above 0 the likeliest token is taken: {} unused",
+            typed.join(", ")
+        );
+    }
 }
 
 /// Puts the place and the remedy around an error of the core.

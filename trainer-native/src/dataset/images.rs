@@ -1,11 +1,12 @@
 //! Where the images of a row are: paths, `data:` URLs, or the files themselves inside Parquet.
 
 use super::{Cell, RowError};
+use crate::bounded::read_image;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,11 +32,7 @@ impl ImageSource {
     /// It cannot be read.
     pub fn read(&self) -> Result<Cow<'_, [u8]>> {
         match self {
-            Self::File(path) => {
-                let bytes = fs::read(path)
-                    .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-                Ok(Cow::Owned(bytes))
-            }
+            Self::File(path) => Ok(Cow::Owned(read_image(path)?)),
             Self::Inside { bytes, .. } => Ok(Cow::Borrowed(bytes)),
         }
     }

@@ -13,6 +13,7 @@
 use super::question::{Question, Source};
 use super::schedule::{Annealing, NoiseSettings};
 use super::seed::{Purpose, generator};
+use crate::bounded::read_image;
 use anyhow::{Context, Result, anyhow};
 use fine_r1_core::image::perturb::{blacken_patches, diffuse};
 use fine_r1_core::image::{DecodeLimits, decode, fit};
@@ -20,7 +21,6 @@ use fine_r1_core::recognizer::Processor;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fs;
 
 /// A picture of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -176,11 +176,7 @@ fn read_all(question: &Question, sources: &[Source]) -> Result<Vec<RgbImage>> {
         .iter()
         .map(|source| {
             let (bytes, name) = match source {
-                Source::Path(path) => {
-                    let bytes = fs::read(path)
-                        .with_context(|| format!("cannot read {}\nhint: check the path", path.display()))?;
-                    (Cow::from(bytes), path.display().to_string())
-                }
+                Source::Path(path) => (Cow::from(read_image(path)?), path.display().to_string()),
                 Source::Bytes(bytes) => (Cow::from(bytes.as_slice()), question.source.clone()),
             };
             decode(&bytes, &DecodeLimits::default())

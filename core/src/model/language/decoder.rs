@@ -3,7 +3,7 @@
 use super::DecoderBlock;
 use crate::config::TextConfig;
 use crate::model::positions::Positions;
-use crate::model::rotary::{Rotary, inverse_frequencies};
+use crate::model::rotary::Rotary;
 use crate::model::{Cache, RmsNorm};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -85,7 +85,8 @@ impl Decoder {
 /// Frequency `i` follows the time, height or width axis according to `mrope_section`.
 #[must_use]
 pub fn rotary(config: &TextConfig, rows: &[Positions], device: &Device) -> Rotary {
-    let frequencies = inverse_frequencies(config.head_dim(), config.rope_theta);
+    let (frequencies, scale) =
+        config.rope_scaling.frequencies(config.head_dim(), config.rope_theta, config.max_position_embeddings);
     let seq = rows.first().map_or(0, Positions::len);
     let axis_of: Vec<usize> = config
         .rope_scaling
@@ -105,5 +106,6 @@ pub fn rotary(config: &TextConfig, rows: &[Positions], device: &Device) -> Rotar
             );
         }
     }
-    Rotary::from_angles(&angles, [rows.len(), seq, frequencies.len()], device)
+    let rotary = Rotary::from_angles(&angles, [rows.len(), seq, frequencies.len()], device);
+    if scale == 1.0 { rotary } else { rotary.scaled(scale) }
 }

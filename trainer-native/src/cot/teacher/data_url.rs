@@ -1,11 +1,11 @@
 //! A picture inside a request: RFC 2397, <https://www.rfc-editor.org/rfc/rfc2397>.
 
+use crate::bounded::read_image;
 use crate::commands::read_photo;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::ImageFormat;
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const SENT_AS_THEY_ARE: [ImageFormat; 4] =
 pub fn data_url(path: &Path) -> Result<String> {
     // Whatever cannot be decoded here would be paid for and refused there.
     let photo = read_photo(path)?;
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = read_image(path)?;
     let format = image::guess_format(&bytes).ok().filter(|format| SENT_AS_THEY_ARE.contains(format));
     let (kind, bytes) = match format {
         Some(format) => (format.to_mime_type(), bytes),
@@ -40,6 +40,7 @@ mod tests {
     use super::*;
     use crate::cot::facts::fixture::Folder;
     use image::{Rgb, RgbImage};
+    use std::fs;
 
     fn decoded(url: &str) -> (String, RgbImage) {
         let (kind, data) = url.strip_prefix("data:").unwrap().split_once(";base64,").unwrap();

@@ -1,0 +1,90 @@
+//! How Python writes values that a template puts into its text: `True`, `None`, `['a', 'b']`.
+//!
+//! `repr` of <https://docs.python.org/3/library/functions.html#repr>, which jinja2 applies to what lists and
+//! dictionaries hold.
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, Output, State, Value, escape_formatter};
+use std::fmt::Write;
+
+/// Writes `{{ value }}`.
+pub fn write_value(out: &mut Output, state: &State, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Bool | ValueKind::None | ValueKind::Seq | ValueKind::Map => {
+            let mut text = String::new();
+            write_repr(&mut text, value)?;
+            Ok(out.write_str(&text)?)
+        }
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+fn write_repr(text: &mut String, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Bool => text.push_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::None => text.push_str("None"),
+        ValueKind::String => write_quoted(text, value.as_str().unwrap_or_default()),
+        ValueKind::Seq => {
+            text.push('[');
+            for (index, item) in value.try_iter()?.enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                write_repr(text, &item)?;
+            }
+            text.push(']');
+        }
+        ValueKind::Map => {
+            text.push('{');
+            for (index, key) in value.try_iter()?.enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                write_repr(text, &key)?;
+                text.push_str(": ");
+                write_repr(text, &value.get_item(&key)?)?;
+            }
+            text.push('}');
+        }
+        _ => write!(text, "{value}")?,
+    }
+    Ok(())
+}
+
+/// In single quotes, unless that would need escapes that double quotes spare.
+fn write_quoted(text: &mut String, string: &str) {
+    let quote = if string.contains('\'') && !string.contains('"') { '"' } else { '\'' };
+    text.push(quote);
+    for letter in string.chars() {
+        match letter {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\\' => text.push_str("\\\\"),
+            letter if letter == quote => text.extend(['\\', letter]),
+            letter if letter.is_ascii_control() => text.push_str(&format!("\\x{:02x}", letter as u32)),
+            letter => text.push(letter),
+        }
+    }
+    text.push(quote);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prompt::{ChatTemplate, RenderOptions};
+
+    #[test]
+    fn lists_and_constants_look_as_in_python() {
+        for (source, expected) in [
+            (
+                "{{ ['a', \"b'c\", 'd\"e', 1, 1.5, none, true] }}",
+                r#"['a', "b'c", 'd"e', 1, 1.5, None, True]"#,
+            ),
+            ("{{ {'k': ['x\\n']} }}", r"{'k': ['x\n']}"),
+            ("{{ true }} {{ none }} {{ 'plain' }} {{ missing }}", "True None plain "),
+        ] {
+            let template = ChatTemplate::new(source.to_owned()).expect("a template");
+            assert_eq!(
+                template.render(&[], &RenderOptions::default()).expect("a text"),
+                expected,
+                "{source}"
+            );
+        }
+    }
+}
