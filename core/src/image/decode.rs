@@ -58,8 +58,6 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
     }
     let bytes = &*gif::with_whole_frame(bytes);
     let Header { decoder, format, orientation, blame } = read_header(bytes, limits)?;
-    }
-    let Header { decoder, orientation, blame } = read_header(bytes, limits)?;
     let image = DynamicImage::from_decoder(decoder).map_err(blame)?;
     let image = match format {
         ImageFormat::Bmp => bmp::round_down(bytes, flatten(image)),
