@@ -6,8 +6,9 @@ use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::recognizer::Recognizer;
 use fine_r1_tests::{CASES, CHECKPOINTS, Largest, ModelCase, load, prepare};
 
-/// Sums over hidden keys add zeros, in another order than without them.
-const LOGITS: f32 = 1e-5;
+/// Sums over hidden keys add zeros, in another order than without them: as for the rows of a batch, which
+/// transformers itself gives only within this of the rows alone.
+const LOGITS: f32 = 2e-4;
 
 /// Logits of a row of a batch, `[seq, vocab]` in one list.
 fn logits(recognizer: &Recognizer, prompts: &[&Prompt]) -> Vec<Vec<f32>> {
