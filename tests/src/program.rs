@@ -155,7 +155,9 @@ pub fn program() -> &'static Path {
                 "build",
                 "--quiet",
                 "--message-format=json",
-                "--package=trainer-native",
+                // The features of the whole workspace, so that what the tests were built with serves.
+                "--workspace",
+                "--bin=trainer-native",
                 "--profile",
                 profile,
             ])
