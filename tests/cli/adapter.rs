@@ -103,6 +103,6 @@ fn photos_are_recognised_and_measured_with_an_adapter() {
         "2",
         "--json",
     ]);
-    let results: Value = run.json()["results"].clone();
-    assert_eq!(results[0]["rows"], 1, "{}", run.stderr);
+    let summary: Value = run.json();
+    assert_eq!(summary["sets"][0]["rows"], 1, "{summary}");
 }

@@ -101,6 +101,6 @@ fn what_cannot_be_estimated_is_refused() {
     let nowhere = ["--set", "model_name_or_path=nowhere"];
     refusals.expect("no checkpoint", arguments(&folder, &nowhere), &["nowhere"]);
     folder.write("square.png", "no picture");
-    refusals.expect("a broken picture", arguments(&folder, &[]), &["square.png", "rows.json row"]);
+    refusals.expect("a broken picture", arguments(&folder, &[]), &["square.png", "rows.json:1 (row 1)"]);
     refusals.check();
 }

@@ -75,10 +75,13 @@ fn logits_with_an_adapter_are_those_of_peft() {
 
 #[test]
 fn what_is_saved_is_what_peft_saved() {
-    for record in AdaptersFile::read().adapters.iter().filter(|record| record.name != "rslora") {
+    for record in &AdaptersFile::read().adapters {
         let bytes = file(record);
         let model = adapted(record, &load(&record.checkpoint));
-        let saved = pollster::block_on(encode_adapter(&model)).expect("an adapter");
+        let saved = pollster::block_on(encode_adapter(&model, |name| {
+            record.name == "rslora" && name.starts_with("lm_head")
+        }))
+        .expect("an adapter");
         let read = |bytes: &[u8]| {
             let tensors = SafeTensors::deserialize(bytes).expect("a sound file");
             let mut found: Vec<_> = tensors

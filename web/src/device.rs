@@ -3,6 +3,9 @@
 //! Each of the two builds has one backend. Which build is loaded is decided in `js/device.js`, before
 //! any of them is there.
 
+#[cfg(all(feature = "webgpu", target_family = "wasm"))]
+mod constructors;
+
 use crate::protocol::{DeviceReport, Failure};
 use burn::tensor::Device;
 use fine_r1_core::weights::Precision;

@@ -5,8 +5,6 @@
 
 pub mod protocol;
 
-#[cfg(all(feature = "webgpu", target_family = "wasm"))]
-mod constructors;
 #[cfg(feature = "engine")]
 mod device;
 #[cfg(feature = "engine")]

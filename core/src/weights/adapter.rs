@@ -16,16 +16,19 @@ use std::collections::BTreeMap;
 /// Name of an adapter's weight file in its folder.
 pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
 
-/// The bytes of [`ADAPTER_FILE`]: the adapters and every other parameter that requires a gradient, in
-/// f32.
+/// The bytes of [`ADAPTER_FILE`]: the adapters, and every parameter that `is_trained_whole` names as
+/// trained beside them, by its stored name, in f32.
 ///
 /// # Errors
 /// The device failed to hand out a tensor.
 ///
 /// # Panics
 /// Never: shapes and bytes come from the same tensors.
-pub async fn encode_adapter(model: &VisionLanguageModel) -> Result<Vec<u8>, ExecutionError> {
-    let mut trained = Trained::default();
+pub async fn encode_adapter(
+    model: &VisionLanguageModel,
+    is_trained_whole: impl Fn(&str) -> bool,
+) -> Result<Vec<u8>, ExecutionError> {
+    let mut trained = Trained { path: Vec::new(), is_trained_whole, found: Vec::new() };
     model.visit(&mut trained);
     let mut encoded = Vec::with_capacity(trained.found.len());
     for (name, shape, values) in trained.found {
@@ -171,14 +174,14 @@ impl ModuleMapper for Fill {
     }
 }
 
-/// Collects the parameters that require a gradient, flattened, with their shapes.
-#[derive(Default)]
-struct Trained {
+/// Collects the parameters that are trained, flattened, with their shapes.
+struct Trained<F> {
     path: Vec<String>,
+    is_trained_whole: F,
     found: Vec<(String, Vec<usize>, Tensor<1>)>,
 }
 
-impl ModuleVisitor for Trained {
+impl<F: Fn(&str) -> bool> ModuleVisitor for Trained<F> {
     fn enter_module(&mut self, name: &str, container: &str) {
         enter(&mut self.path, name, container);
     }
@@ -189,8 +192,8 @@ impl ModuleVisitor for Trained {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = stored_name(&self.path.join("."));
-        let value = param.val();
-        if value.is_require_grad() || is_adapter(&name) {
+        if is_adapter(&name) || (self.is_trained_whole)(&name) {
+            let value = param.val();
             let shape = value.dims().to_vec();
             let count = shape.iter().product::<usize>();
             self.found.push((name, shape, value.inner().reshape([count])));

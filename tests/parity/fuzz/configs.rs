@@ -53,6 +53,9 @@ fn floats(config: &ModelConfig) -> [f64; 6] {
     ]
 }
 
+/// A block whose weights are not drawn yet takes less: some hundred names and shapes.
+const BLOCK_BYTES: usize = 8 << 10;
+
 fn without_floats(mut config: ModelConfig) -> ModelConfig {
     let (text, vision) = (&mut config.text, &mut config.vision);
     for float in [
@@ -93,12 +96,13 @@ fn spoilt_model_configs_are_read_or_refused() {
             written
         );
         prop_assert_eq!(without_floats(again), without_floats(config.clone()), "{}", written);
-        if config.text.num_hidden_layers + config.vision.depth <= MAX_LAYERS {
+        let layers = config.text.num_hidden_layers + config.vision.depth;
+        if layers <= MAX_LAYERS {
             // Nothing is drawn yet, so any sizes will do.
             let (shards, largest) = watch(|| {
                 plan_shards(&VisionLanguageModel::new(&config, &device), Precision::F32, usize::MAX)
             });
-            in_proportion(&text, largest)?;
+            prop_assert!(largest <= layers * BLOCK_BYTES + (64 << 10), "{largest} bytes for {layers} layers");
             prop_assert_eq!(shards.len(), 1);
         }
         Ok(())

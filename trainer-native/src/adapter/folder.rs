@@ -1,6 +1,7 @@
 //! An adapter's folder: `adapter_config.json` and `adapter_model.safetensors`.
 
 use super::config::AdapterConfig;
+use super::whole::is_within;
 use crate::checkpoint::{self, create_folder, read_text, write_file};
 use crate::device::OpenDevice;
 use anyhow::{Context, Result, anyhow, bail};
@@ -72,8 +73,9 @@ pub fn load_recognizer(
 /// The disk is full, or the folder cannot be written.
 pub fn save(folder: &Path, config: &AdapterConfig, model: &VisionLanguageModel) -> Result<()> {
     create_folder(folder)?;
-    let bytes =
-        pollster::block_on(encode_adapter(model)).map_err(|error| anyhow!("the device failed: {error:?}"))?;
+    let whole = config.modules_to_save.as_deref().unwrap_or_default();
+    let bytes = pollster::block_on(encode_adapter(model, |name| is_within(name, whole)))
+        .map_err(|error| anyhow!("the device failed: {error:?}"))?;
     write_file(&folder.join(ADAPTER_FILE), &bytes)?;
     write_file(&folder.join(CONFIG_FILE), config.to_json().as_bytes())
 }
