@@ -21,6 +21,7 @@ mod streamed;
 mod tied;
 mod trainee;
 mod trunk;
+mod workers;
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 use mimalloc::MiMalloc;

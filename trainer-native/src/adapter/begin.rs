@@ -3,7 +3,7 @@
 use super::config::AdapterConfig;
 use super::folder::{attach, read_config};
 use super::quantized::Quantizer;
-use super::target::{Frozen, resolve};
+use super::target::resolve;
 use super::whole::{freeze_rest, is_within};
 use crate::checkpoint;
 use crate::device::OpenDevice;
@@ -62,14 +62,9 @@ pub fn begin(
         let AdapterConfig { target_modules, rank_pattern, .. } = found;
         AdapterConfig { target_modules, rank_pattern, ..wanted }
     } else {
-        let frozen = Frozen {
-            vision_tower: recipe.freeze_vision_tower,
-            projector: recipe.freeze_multi_modal_projector,
-            language_model: recipe.freeze_language_model,
-        };
         let mut layers = model.linears_mut();
         let names: Vec<String> = layers.iter().map(|(name, _)| name.clone()).collect();
-        let chosen = resolve(&recipe.lora_target, frozen, &names)?;
+        let chosen = resolve(&recipe.lora_target, recipe.frozen(), &names)?;
         if let Some(both) = chosen.iter().find(|name| is_within(&format!("{name}.weight"), &whole)) {
             bail!(
                 "`{both}` is both in `lora_target` and in `additional_target`\nhint: leave it out of one of them"

@@ -3,20 +3,10 @@
 //! and, for `all`,
 //! <https://github.com/hiyouga/LLaMA-Factory/blob/ff6d4d12eeb035d6ce06805a5733dd7b29f2ac30/src/llamafactory/model/model_utils/misc.py#L28-L52>.
 
+use crate::trainee::Frozen;
 use anyhow::{Result, bail};
 use fine_r1_core::weights::newer_name;
 use std::collections::BTreeSet;
-
-/// Parts of the model that are left as they are.
-#[derive(Debug, Clone, Copy)]
-pub struct Frozen {
-    /// Patch embedding and vision blocks.
-    pub vision_tower: bool,
-    /// The merger.
-    pub projector: bool,
-    /// Decoder and head.
-    pub language_model: bool,
-}
 
 #[derive(PartialEq)]
 enum Part {
@@ -33,13 +23,11 @@ fn part_of(name: &str) -> Part {
     }
 }
 
-impl Frozen {
-    fn has(self, name: &str) -> bool {
-        match part_of(name) {
-            Part::VisionTower => self.vision_tower,
-            Part::Projector => self.projector,
-            Part::LanguageModel => self.language_model,
-        }
+fn is_frozen(frozen: Frozen, name: &str) -> bool {
+    match part_of(name) {
+        Part::VisionTower => frozen.vision_tower,
+        Part::Projector => frozen.merger,
+        Part::LanguageModel => frozen.language_model,
     }
 }
 
@@ -74,7 +62,7 @@ pub fn resolve(lora_target: &str, frozen: Frozen, names: &[String]) -> Result<Ve
     }
     let chosen: Vec<String> = names
         .iter()
-        .filter(|name| !frozen.has(name) && targets.iter().any(|target| matches(name, target)))
+        .filter(|name| !is_frozen(frozen, name) && targets.iter().any(|target| matches(name, target)))
         .cloned()
         .collect();
     if chosen.is_empty() {
@@ -101,8 +89,8 @@ mod tests {
         names
     }
 
-    const NOTHING: Frozen = Frozen { vision_tower: false, projector: false, language_model: false };
-    const SIGHT: Frozen = Frozen { vision_tower: true, projector: true, ..NOTHING };
+    const NOTHING: Frozen = Frozen { vision_tower: false, merger: false, language_model: false };
+    const SIGHT: Frozen = Frozen { vision_tower: true, merger: true, ..NOTHING };
 
     fn chosen(target: &str, frozen: Frozen) -> Vec<String> {
         let kind = |name: String| {

@@ -9,8 +9,8 @@ use super::objective::{ContrastScores, LossParts, LossSettings, TokenBatch, eval
 use super::recipe::RlRecipe;
 use super::tokens::{PerToken, lengths, padded, rows};
 use super::views::Picture;
-use super::workers::Workers;
 use crate::optimizer::{AdamW, NamedGradients, accumulate, clip};
+use crate::workers::Workers;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::Device;

@@ -34,7 +34,6 @@ mod tokens;
 mod train;
 mod update;
 mod views;
-mod workers;
 
 pub use objective::Objective;
 pub use recipe::RlRecipe;

@@ -2,7 +2,7 @@
 //! once, however many answers they get; answers that are complete leave the batch, and the next prompt's
 //! enter (continuous batching: <https://www.usenix.org/conference/osdi22/presentation/yu>).
 
-use super::workers::Workers;
+use crate::workers::Workers;
 use anyhow::{Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopReason, StopRules};
 use fine_r1_core::model::{Prompt, VisionLanguageModel};

@@ -7,28 +7,12 @@ use crate::adapter::drop_out;
 use crate::dataset::Conversation;
 use crate::optimizer::{NamedGradients, accumulate};
 use crate::trunk::Trunk;
-use anyhow::{Result, anyhow};
+use crate::workers::Workers;
+use anyhow::Result;
 use burn::module::Module;
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::Processor;
-use std::thread;
-
-/// A pool of one thread for every worker: what burn spreads over the pool that it runs in stays with
-/// the worker, instead of meeting the other workers' products in one queue.
-#[derive(Debug)]
-pub struct Workers(Vec<rayon::ThreadPool>);
-
-impl Workers {
-    /// So many.
-    ///
-    /// # Errors
-    /// The system gives no more threads.
-    pub fn new(count: usize) -> Result<Self> {
-        let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        Ok(Self((0..count).map(|_| pool()).collect::<Result<_, _>>()?))
-    }
-}
 
 /// What one step found.
 #[derive(Debug)]
@@ -79,36 +63,13 @@ pub fn run_step(
             let model = drop_out(model, recipe.lora_dropout, recipe.seed, pass as u64);
             batch.pass(&model, processor.config(), recipe, weight(batch))
         };
-        let results: Vec<(f64, NamedGradients)> = match group {
-            [only] => vec![work(only)],
-            _ => side_by_side(group, workers, work)?,
-        };
-        for (loss, found_gradients) in results {
+        for (loss, found_gradients) in workers.map(group.to_vec(), |batch| Ok(work(batch)))? {
             found.push(loss);
             accumulate(&mut gradients, found_gradients);
         }
     }
     (pass.loss, pass.gradients) = (found.iter().sum(), gradients);
     Ok(pass)
-}
-
-fn side_by_side<T: Send>(
-    group: &[&MicroBatch],
-    workers: &Workers,
-    work: impl Fn(&MicroBatch) -> T + Sync,
-) -> Result<Vec<T>> {
-    thread::scope(|scope| {
-        let work = &work;
-        let handles: Vec<_> = group
-            .iter()
-            .zip(&workers.0)
-            .map(|(batch, pool)| scope.spawn(move || pool.install(|| work(batch))))
-            .collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().map_err(|_| anyhow!("a worker thread panicked")))
-            .collect()
-    })
 }
 
 /// Samples that go through the model together.

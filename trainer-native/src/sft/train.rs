@@ -5,7 +5,7 @@
 
 use super::evaluation::evaluation_loss;
 use super::plan::Plan;
-use super::step::{Pass, Workers, run_step};
+use super::step::{Pass, run_step};
 use super::survey::{Depth, survey};
 use super::{FinetuningType, SftRecipe};
 use crate::adapter::{self, AdapterConfig};
@@ -17,6 +17,7 @@ use crate::optimizer::{AdamW, clip};
 use crate::progress::{Progress, interrupted};
 use crate::run_folder::{Best, Facts, OPTIMIZER, RunFolder, Start, damaged};
 use crate::trainee;
+use crate::workers::Workers;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use fine_r1_core::model::VisionLanguageModel;

@@ -6,6 +6,7 @@ use std::thread;
 
 /// A pool of one thread for every worker: what burn spreads over the pool that it runs in stays with the
 /// worker, instead of meeting the other workers' products in one queue.
+#[derive(Debug)]
 pub struct Workers(Vec<rayon::ThreadPool>);
 
 impl Workers {
