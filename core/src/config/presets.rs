@@ -54,8 +54,8 @@ fn nano() -> Preset {
             },
             VisionConfig {
                 depth: 6,
-                hidden_size: 128,
-                intermediate_size: 288,
+                hidden_size: 64,
+                intermediate_size: 160,
                 num_heads: 4,
                 fullatt_block_indexes: vec![2, 5],
                 initializer_range: 0.04,

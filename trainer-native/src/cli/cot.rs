@@ -60,8 +60,8 @@ pub enum TeacherKind {
 /// What training conversations are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CotKind {
-    /// Lists of all that can be seen, for pre-training.
-    Inventory,
+    /// The name and nothing else, for pre-training.
+    Name,
     /// Questions about names and visible attributes, for pre-training.
     Caption,
     /// Chains of thought, for stage 1.

@@ -37,7 +37,7 @@ fn from_facts(arguments: &CotArgs) -> Result<()> {
         image_root: arguments.image_root.clone(),
         out: arguments.out.clone(),
         kind: match arguments.kind {
-            CotKind::Inventory => FactsKind::Inventory,
+            CotKind::Name => FactsKind::Name,
             CotKind::Caption => FactsKind::Caption,
             CotKind::Rationale => FactsKind::Rationale,
         },

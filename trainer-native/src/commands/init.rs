@@ -3,8 +3,6 @@
 //! The tokenizer has Qwen2's form: NFC, its pre-tokenizer pattern, byte-level BPE, and its special
 //! tokens after the learnt ones. <https://arxiv.org/abs/2407.10671> section 2.1.
 
-mod sight;
-
 use crate::checkpoint;
 use crate::cli::InitArgs;
 use crate::device;
@@ -79,7 +77,6 @@ pub fn run(arguments: &InitArgs) -> Result<()> {
     let device = device::storage()?;
     device.device.seed(arguments.seed);
     let model = VisionLanguageModel::new(&preset.model, &device.device);
-    let model = sight::with_head_start(model, &preset.model, arguments.seed);
     checkpoint::save(&arguments.out, &files, &preset.model, &model, Precision::F32)?;
     eprintln!(
         "wrote {}: {} with {} tokens in the tokenizer",

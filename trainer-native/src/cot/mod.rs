@@ -9,7 +9,7 @@
 pub mod caption;
 pub mod distill;
 pub mod facts;
-pub mod inventory;
+pub mod name;
 pub mod rationale;
 pub mod teacher;
 pub mod write;
@@ -29,8 +29,8 @@ use write::{Conversation, Report, Writer};
 /// Which words are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactsKind {
-    /// Lists of all that can be seen, for pre-training; the rows carry the scene.
-    Inventory,
+    /// The name and nothing else, for pre-training; the rows need a picture and a label only.
+    Name,
     /// Conversations for pre-training; the rows carry the scene.
     Caption,
     /// Chains of thought for stage 1; the rows need a picture and a label only.
@@ -63,7 +63,7 @@ struct CaptionRow {
 }
 
 #[derive(Deserialize)]
-struct RationaleRow {
+struct PlainRow {
     image: String,
     label: String,
 }
@@ -72,7 +72,7 @@ impl FactsKind {
     /// The name of the data set, and of its files.
     pub fn dataset(self) -> &'static str {
         match self {
-            FactsKind::Inventory => "inventories",
+            FactsKind::Name => "names",
             FactsKind::Caption => "captions",
             FactsKind::Rationale => "rationales",
         }
@@ -123,17 +123,18 @@ fn conversation(
 ) -> Result<Conversation> {
     let mut rng = sample_rng(options.seed, row, sample);
     match options.kind {
-        FactsKind::Inventory | FactsKind::Caption => {
+        FactsKind::Name => {
+            let PlainRow { image, label } = parse(line)?;
+            Ok(name::name(known(fleet, &label)?, image_path(&options.image_root, &image)))
+        }
+        FactsKind::Caption => {
             let CaptionRow { image, label, scene } = parse(line)?;
             let truth = known(fleet, &label)?;
             let image = image_path(&options.image_root, &image);
-            Ok(match options.kind {
-                FactsKind::Inventory => inventory::inventory(truth, &scene, image),
-                _ => caption::caption(fleet, truth, &scene, image, &mut rng),
-            })
+            Ok(caption::caption(fleet, truth, &scene, image, &mut rng))
         }
         FactsKind::Rationale => {
-            let RationaleRow { image, label } = parse(line)?;
+            let PlainRow { image, label } = parse(line)?;
             let truth = known(fleet, &label)?;
             let image = image_path(&options.image_root, &image);
             // Every picture is asked about both ways, whichever way comes first.
@@ -684,7 +685,7 @@ mod tests {
             };
             let rows = read_rows(&options.rows);
             match kind {
-                FactsKind::Inventory => unreachable!("checked beside its own code"),
+                FactsKind::Name => unreachable!("checked beside its own code"),
                 FactsKind::Caption => check_captions(&options, &rows),
                 FactsKind::Rationale => check_rationales(&options, &rows),
             }

@@ -1,5 +1,6 @@
 //! Changes a training picture as another photographer would have taken it: nearer, off-centre, in
-//! other light and other paint. Proportions and left and right stay, since answers speak of them.
+//! other light and other paint. Proportions stay, since answers speak of them; left and right do
+//! unless mirroring is asked for.
 
 use image::{RgbImage, imageops};
 use rand::RngExt;
@@ -16,15 +17,37 @@ const PERMUTED: f64 = 0.4;
 /// At strength 1: how often colour is taken away.
 const GREY: f64 = 0.15;
 
-/// A changed copy; `strength` is from 0, which changes nothing, to 1.
+/// How training pictures are changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Augmentation {
+    /// Of crop, light and paint: from 0, which changes nothing, to 1.
+    pub strength: f64,
+    /// Share of the pictures that are seen in a mirror: for texts that say nothing of left and right.
+    pub mirrored: f64,
+}
+
+impl Augmentation {
+    /// Whether any picture may change.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.strength > 0.0 || self.mirrored > 0.0
+    }
+}
+
+/// A changed copy.
 #[must_use]
-pub fn augment(photo: &RgbImage, strength: f64, random: &mut ChaCha8Rng) -> RgbImage {
+pub fn augment(photo: &RgbImage, change: Augmentation, random: &mut ChaCha8Rng) -> RgbImage {
+    let strength = change.strength;
     let kept = 1.0 - strength * CROP * random.random::<f64>();
     let [width, height] =
         [photo.width(), photo.height()].map(|side| ((f64::from(side) * kept).round() as u32).max(1));
     let left = random.random_range(0..=photo.width() - width);
     let top = random.random_range(0..=photo.height() - height);
     let mut changed = imageops::crop_imm(photo, left, top, width, height).to_image();
+
+    if change.mirrored > 0.0 && random.random_bool(change.mirrored) {
+        imageops::flip_horizontal_in_place(&mut changed);
+    }
 
     let mut around_one = |range: f64| (strength * range * random.random_range(-1.0..=1.0)).exp2();
     let gamma = around_one(GAMMA);
@@ -64,12 +87,28 @@ mod tests {
     #[test]
     fn strength_zero_changes_nothing() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        assert_eq!(augment(&photo(), 0.0, &mut random), photo());
+        let nothing = Augmentation { strength: 0.0, mirrored: 0.0 };
+        assert_eq!(augment(&photo(), nothing, &mut random), photo());
+    }
+
+    #[test]
+    fn a_mirror_turns_about_its_share() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let change = Augmentation { strength: 0.0, mirrored: 0.25 };
+        let mirrored = imageops::flip_horizontal(&photo());
+        let turned = (0..400).filter(|_| augment(&photo(), change, &mut random) == mirrored).count();
+        assert!((70..130).contains(&turned), "{turned} of 400");
     }
 
     #[test]
     fn proportions_stay_and_the_seed_decides() {
-        let once = |seed| augment(&photo(), 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+        let once = |seed| {
+            augment(
+                &photo(),
+                Augmentation { strength: 1.0, mirrored: 0.0 },
+                &mut ChaCha8Rng::seed_from_u64(seed),
+            )
+        };
         for seed in 0..50 {
             let changed = once(seed);
             let proportion = f64::from(changed.width()) / f64::from(changed.height());

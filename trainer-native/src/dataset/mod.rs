@@ -17,7 +17,7 @@ mod rows;
 mod source;
 mod triplet;
 
-pub use augment::augment;
+pub use augment::{Augmentation, augment};
 pub use cell::Cell;
 pub use conversation::{Conversation, split_content};
 pub use images::ImageSource;

@@ -152,6 +152,8 @@ pub struct SftRecipe {
     pub image_max_pixels: u64,
     /// How strongly images are changed before they are shown, from 0 (not at all) to 1.
     pub image_augmentation: f64,
+    /// Share of the images that are mirrored, for texts that say nothing of left and right.
+    pub image_mirroring: f64,
     /// What is trained: `full` the weights themselves, `lora` an adapter beside them.
     pub finetuning_type: FinetuningType,
     /// Folder of the adapter to begin with; a fresh one where empty.
@@ -247,6 +249,7 @@ impl Default for SftRecipe {
             image_min_pixels: 0,
             image_max_pixels: 0,
             image_augmentation: 0.0,
+            image_mirroring: 0.0,
             finetuning_type: FinetuningType::Full,
             adapter_name_or_path: PathBuf::new(),
             lora_rank: 8,
@@ -358,6 +361,7 @@ impl SftRecipe {
             ("adam_epsilon", is_above_zero(self.adam_epsilon.into())),
             ("max_grad_norm", (self.max_grad_norm >= 0.0, "a number of at least 0")),
             ("image_augmentation", ((0.0..=1.0).contains(&self.image_augmentation), "from 0 to 1")),
+            ("image_mirroring", ((0.0..=1.0).contains(&self.image_mirroring), "from 0 to 1")),
             ("lora_rank", is_count(self.lora_rank)),
             ("lora_alpha", is_above_zero(self.lora_alpha.unwrap_or(1.0))),
             ("lora_dropout", ((0.0..1.0).contains(&self.lora_dropout), "at least 0 and below 1")),

@@ -2,7 +2,7 @@
 
 use super::labels::{LabelRules, encode};
 use super::{SftRecipe, packing};
-use crate::dataset::{Conversation, ImageSource, augment};
+use crate::dataset::{Augmentation, Conversation, ImageSource, augment};
 use anyhow::{Context, Result, anyhow};
 use fine_r1_core::image::{DecodeLimits, Grid, Patches, decode, decoded_size, preprocess};
 use fine_r1_core::model::Prompt;
@@ -61,7 +61,8 @@ fn read_sequence(
 ) -> Result<Sample> {
     let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
     random.set_stream(number as u64);
-    let mut change = Some((recipe.image_augmentation, &mut random)).filter(|(strength, _)| *strength > 0.0);
+    let augmentation = Augmentation { strength: recipe.image_augmentation, mirrored: recipe.image_mirroring };
+    let mut change = augmentation.is_any().then_some((augmentation, &mut random));
     let mut samples = Vec::with_capacity(rows.len());
     for row in rows {
         let sample = read_sample(processor, recipe.label_rules(), row, &mut change);
@@ -70,8 +71,8 @@ fn read_sequence(
     if samples.len() == 1 { Ok(samples.remove(0)) } else { Ok(packing::join(samples)) }
 }
 
-/// How strongly an image is changed, and by which chances; `None` leaves it as it is.
-type Change<'random> = Option<(f64, &'random mut ChaCha8Rng)>;
+/// How an image is changed, and by which chances; `None` leaves it as it is.
+type Change<'random> = Option<(Augmentation, &'random mut ChaCha8Rng)>;
 
 /// Reads one row; with a change its images are shown another way than they lie on disk.
 ///
@@ -99,7 +100,7 @@ pub fn read_sample(
 fn read_image(image: &ImageSource, processor: &Processor, change: &mut Change<'_>) -> Result<Patches> {
     decode(&image.read()?, &DecodeLimits::default())
         .map(|photo| match change {
-            Some((strength, random)) => augment(&photo, *strength, random),
+            Some((augmentation, random)) => augment(&photo, *augmentation, random),
             None => photo,
         })
         .and_then(|photo| preprocess(&photo, &processor.preprocessor().settings()))
