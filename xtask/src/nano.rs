@@ -48,8 +48,8 @@ impl Make {
 
     fn texts(&self, kind: &str, variants: &Path, rows: &Path, image_root: &str) -> Result<()> {
         let mut command = self.trainer();
-        // An inventory is always the same; the others vary.
-        let per_image = if kind == "inventory" { "1" } else { "4" };
+        // A name is always the same; the others vary.
+        let per_image = if kind == "name" { "1" } else { "4" };
         command.args(["cot", "--teacher", "facts", "--kind", kind, "--per-image", per_image]);
         command.args(["--seed", TEXT_SEED, "--image-root", image_root]);
         command
@@ -66,7 +66,7 @@ impl Make {
         let media = self.out.join("media");
         unpack(&pretrain.join("images"), &media.join("airliners-pretrain/images"))?;
         let prefix = "airliners-pretrain/images";
-        for kind in ["inventory", "caption"] {
+        for kind in ["name", "caption"] {
             self.texts(kind, &pretrain.join("variants.json"), &pretrain.join("pretrain.jsonl"), prefix)?;
         }
         let data = self.out.join("data");
@@ -80,8 +80,7 @@ impl Make {
             step("init", command.arg(data.join("corpus.txt")).arg("--out").arg(&init))?;
         }
         let looking = self.train("nano-looking", &init, &media)?;
-        let further = self.train("nano-looking-further", &looking, &media)?;
-        self.train("nano-base", &further, &media)
+        self.train("nano-base", &looking, &media)
     }
 
     /// Trains by the recipe of the same name and writes the result in f16; what is trained further is
