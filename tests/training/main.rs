@@ -9,6 +9,7 @@ mod rl;
 mod run;
 mod settings;
 mod torch;
+mod vision;
 
 use fine_r1_tests::Largest;
 use run::Folder;

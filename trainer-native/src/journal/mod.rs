@@ -57,6 +57,9 @@ pub struct Evaluation {
     pub step: usize,
     /// Mean over all labels.
     pub eval_loss: f64,
+    /// Share of the samples that were named rightly, where classes are told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_accuracy: Option<f64>,
 }
 
 impl Entry {
@@ -120,7 +123,9 @@ impl Journal {
                 self.events.scalars(training.step, loss.into_iter().chain(rest))
             }
             Entry::Evaluation(evaluation) => {
-                self.events.scalars(evaluation.step, [("eval/loss", evaluation.eval_loss)])
+                let accuracy = evaluation.eval_accuracy.map(|accuracy| ("eval/accuracy", accuracy));
+                let loss = [("eval/loss", evaluation.eval_loss)];
+                self.events.scalars(evaluation.step, loss.into_iter().chain(accuracy))
             }
         }
     }

@@ -34,7 +34,9 @@ fn later_steps_and_half_lines_are_forgotten() {
     for step in 1..=4 {
         journal.write(&training(step, Some(step as f64))).expect("room");
     }
-    journal.write(&Entry::Evaluation(Evaluation { step: 4, eval_loss: 0.5 })).expect("room");
+    journal
+        .write(&Entry::Evaluation(Evaluation { step: 4, eval_loss: 0.5, eval_accuracy: None }))
+        .expect("room");
     let path = folder.join(LOG);
     let text = fs::read_to_string(&path).expect("a log");
     fs::write(&path, text + "{\"step\":5,\"tot").expect("room");

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// Share of the momentum that a step keeps.
 const MOMENTUM: f32 = 0.95;
+/// Beginnings of names of weights that are tables with a row for every token or class.
+const NO_MATRICES: [&str; 3] = ["model.embed_tokens.", "lm_head.", "classifier."];
 
 /// Takes the matrices' gradients and gives their directions, computed side by side.
 pub fn directions(
@@ -50,7 +52,7 @@ fn direction(gradient: Tensor<1>, momentum: Option<Tensor<1>>, shape: [usize; 2]
     (direction, momentum)
 }
 
-/// Names and shapes of the matrices that Muon moves: all but embedding and head.
+/// Names and shapes of the matrices that Muon moves: all but embedding and heads.
 pub fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
     #[derive(Default)]
     struct Shapes {
@@ -66,7 +68,7 @@ pub fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.stored();
-            if D == 2 && !name.starts_with("model.embed_tokens.") && !name.starts_with("lm_head.") {
+            if D == 2 && !NO_MATRICES.iter().any(|part| name.starts_with(part)) {
                 let shape = param.lazy_shape();
                 self.found.insert(name, [shape[0], shape[1]]);
             }

@@ -8,8 +8,7 @@ use anyhow::{Result, bail};
 use toml::{Table, Value};
 
 /// Keys that may have one value only, because it is what this program does.
-const FIXED: [(&str, &[&str]); 9] = [
-    ("stage", &["sft"]),
+const FIXED: [(&str, &[&str]); 8] = [
     ("do_train", &["true"]),
     ("template", &["qwen2_vl"]),
     ("fp16", &["false"]),
@@ -107,7 +106,7 @@ mod tests {
     #[test]
     fn their_words_become_ours() {
         let (table, left_out) = translated(
-            "stage = \"sft\"\ndo_train = true\nddp_timeout = 1\ndisable_gradient_checkpointing = true\npure_bf16 = true",
+            "do_train = true\nddp_timeout = 1\ndisable_gradient_checkpointing = true\npure_bf16 = true",
         )
         .expect("a usable table");
         assert_eq!(table, "gradient_checkpointing = false\nbf16 = true".parse().expect("TOML"));
@@ -117,7 +116,6 @@ mod tests {
     #[test]
     fn what_is_not_done_here_is_refused() {
         for (text, named) in [
-            ("stage = \"dpo\"", "stage"),
             ("fp16 = true", "fp16"),
             ("bf16 = true\npure_bf16 = false", "pure_bf16"),
             ("disable_gradient_checkpointing = 1", "disable_gradient_checkpointing"),

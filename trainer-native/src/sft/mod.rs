@@ -13,11 +13,12 @@ mod schedule;
 mod step;
 mod survey;
 mod train;
+mod vision;
 
 pub use check::check_data;
 pub use loss::{MAX_SCORES, token_loss};
 pub use plan::Plan;
-pub use recipe::{Averaging, FinetuningType, Overlong, SftRecipe};
+pub use recipe::{Averaging, FinetuningType, Overlong, SftRecipe, Stage};
 pub use samples::read_sequences;
 pub use schedule::{Schedule, learning_rate};
 pub use survey::{Depth, Row, survey};

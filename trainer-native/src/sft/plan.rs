@@ -133,6 +133,12 @@ impl Plan {
         order[start..end].iter().map(rows).collect()
     }
 
+    /// The rows that are trained on, some of them several times where data sets are drawn.
+    #[must_use]
+    pub fn training(&self) -> Vec<&Conversation> {
+        self.sequences.iter().flatten().map(|row| &self.rows[*row].conversation).collect()
+    }
+
     /// The rows that are only measured by.
     #[must_use]
     pub fn validation(&self) -> Vec<&Conversation> {

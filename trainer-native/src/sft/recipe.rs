@@ -37,10 +37,23 @@ pub enum Overlong {
     Refuse,
 }
 
+/// What a run teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The model to answer.
+    #[default]
+    Sft,
+    /// The vision tower alone to tell the answers apart.
+    Vision,
+}
+
 /// A fine-tuning run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SftRecipe {
+    /// What is taught: `sft`, or `vision` before it where the tower is fresh.
+    pub stage: Stage,
     /// Folder of the checkpoint to start from.
     pub model_name_or_path: PathBuf,
     /// Folder with `dataset_info.json`.
@@ -196,6 +209,7 @@ pub enum FinetuningType {
 impl Default for SftRecipe {
     fn default() -> Self {
         Self {
+            stage: Stage::Sft,
             model_name_or_path: PathBuf::new(),
             dataset_dir: "data".into(),
             dataset: String::new(),
@@ -385,6 +399,13 @@ impl SftRecipe {
 
     /// Keys that exclude or need one another.
     fn check_data_keys(&self) -> Result<()> {
+        let is_plain = self.finetuning_type == FinetuningType::Full && !self.is_packing();
+        if self.stage == Stage::Vision && (!is_plain || self.freeze_vision_tower) {
+            bail!(
+                "the stage `vision` trains the whole vision tower on one picture a row\nhint: set \
+                 freeze_vision_tower=false, and leave out finetuning_type and packing"
+            );
+        }
         if self.mask_history && self.train_on_prompt {
             bail!("`mask_history` and `train_on_prompt` exclude each other\nhint: leave one of them out");
         }

@@ -32,43 +32,70 @@ pub fn read_sequences(
     first: usize,
     sequences: &[Vec<&Conversation>],
 ) -> Result<Vec<Sample>> {
+    spread(recipe, first, sequences, |rows, change| {
+        let mut samples = Vec::with_capacity(rows.len());
+        for row in rows {
+            let sample = read_sample(processor, recipe.label_rules(), row, change);
+            samples.push(sample.with_context(|| row.source.clone())?);
+        }
+        if samples.len() == 1 { Ok(samples.remove(0)) } else { Ok(packing::join(samples)) }
+    })
+}
+
+/// Reads the pictures of rows that have one each, as [`read_sequences`] reads samples.
+///
+/// # Errors
+/// An image cannot be read; the message names file and row.
+pub fn read_pictures(
+    processor: &Processor,
+    recipe: &SftRecipe,
+    first: usize,
+    sequences: &[Vec<&Conversation>],
+) -> Result<Vec<Patches>> {
+    spread(recipe, first, sequences, |rows, change| {
+        let row = rows.first().context("a sequence has a row")?;
+        read_picture(processor, row, change)
+    })
+}
+
+/// Reads the first picture of a row.
+///
+/// # Errors
+/// The image cannot be read; the message names file and row.
+pub fn read_picture(processor: &Processor, row: &Conversation, change: &mut Change<'_>) -> Result<Patches> {
+    let image = row.images.first().context("the row has no image\nhint: add one");
+    image.and_then(|image| read_image(image, processor, change)).with_context(|| row.source.clone())
+}
+
+/// Reads sequences on several threads, in their order, each with chances of its own.
+fn spread<T: Send>(
+    recipe: &SftRecipe,
+    first: usize,
+    sequences: &[Vec<&Conversation>],
+    read: impl Fn(&[&Conversation], &mut Change<'_>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let augmentation = Augmentation { strength: recipe.image_augmentation, mirrored: recipe.image_mirroring };
+    let read_one = |(rows, number): (&Vec<&Conversation>, usize)| {
+        let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
+        random.set_stream(number as u64);
+        read(rows, &mut augmentation.is_any().then_some((augmentation, &mut random)))
+    };
     let share = sequences.len().div_ceil(recipe.workers).max(1);
     thread::scope(|scope| {
         let handles: Vec<_> = sequences
             .chunks(share)
             .enumerate()
             .map(|(part, sequences)| {
-                scope.spawn(move || {
-                    let numbered = sequences.iter().zip(first + part * share..);
-                    numbered.map(|(rows, number)| read_sequence(processor, recipe, number, rows)).collect()
-                })
+                scope.spawn(move || sequences.iter().zip(first + part * share..).map(read_one).collect())
             })
             .collect();
-        let mut samples = Vec::with_capacity(sequences.len());
+        let mut all = Vec::with_capacity(sequences.len());
         for handle in handles {
             let read: Result<Vec<_>> = handle.join().map_err(|_| anyhow!("a reader thread panicked"))?;
-            samples.extend(read?);
+            all.extend(read?);
         }
-        Ok(samples)
+        Ok(all)
     })
-}
-
-fn read_sequence(
-    processor: &Processor,
-    recipe: &SftRecipe,
-    number: usize,
-    rows: &[&Conversation],
-) -> Result<Sample> {
-    let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
-    random.set_stream(number as u64);
-    let augmentation = Augmentation { strength: recipe.image_augmentation, mirrored: recipe.image_mirroring };
-    let mut change = augmentation.is_any().then_some((augmentation, &mut random));
-    let mut samples = Vec::with_capacity(rows.len());
-    for row in rows {
-        let sample = read_sample(processor, recipe.label_rules(), row, &mut change);
-        samples.push(sample.with_context(|| row.source.clone())?);
-    }
-    if samples.len() == 1 { Ok(samples.remove(0)) } else { Ok(packing::join(samples)) }
 }
 
 /// How an image is changed, and by which chances; `None` leaves it as it is.

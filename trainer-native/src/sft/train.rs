@@ -7,13 +7,14 @@ use super::evaluation::evaluation_loss;
 use super::plan::Plan;
 use super::step::{Pass, run_step};
 use super::survey::{Depth, survey};
-use super::{FinetuningType, SftRecipe};
+use super::vision::Lesson;
+use super::{FinetuningType, SftRecipe, Stage};
 use crate::adapter::{self, AdapterConfig};
 use crate::checkpoint::{self, write_file};
 use crate::dataset::Conversation;
 use crate::device::OpenDevice;
 use crate::journal::{Entry, Evaluation, Journal, Provenance, Training};
-use crate::optimizer::{AdamW, clip};
+use crate::optimizer::{AdamW, NamedGradients, Rates, clip};
 use crate::progress::{Progress, interrupted};
 use crate::run_folder::{Best, Facts, OPTIMIZER, RunFolder, Start, damaged};
 use crate::trainee;
@@ -34,7 +35,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     let start = folder.start(resume)?;
     let (files, processor) = read_processor(recipe)?;
     let plan = Plan::new(recipe, survey(recipe, &processor, Depth::Headers)?)?;
-    let mut run = Run::load(recipe, device, folder, &start, files, processor)?;
+    let mut run = Run::load(recipe, device, folder, &start, files, processor, &plan)?;
 
     let steps_per_epoch = plan.steps_per_epoch();
     let total = recipe.total_steps(steps_per_epoch);
@@ -46,6 +47,9 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         recipe.samples_per_step(),
         recipe.output_dir.display()
     );
+    if let Some(lesson) = &run.lesson {
+        eprintln!("{} classes for the vision tower", lesson.classes());
+    }
     if plan.left_out() > 0 {
         eprintln!(
             "warning: {} samples were longer than cutoff_len ({}) and were left out",
@@ -59,13 +63,13 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
     let mut progress = Progress::new(first_step, total);
     for step in first_step..total {
         let chosen = plan.step(step);
-        let mut pass = run_step(&run.model, &run.processor, recipe, &workers, step, &chosen)?;
+        let mut pass = run.step(&workers, step, &chosen)?;
         let norm = clip(&mut pass.gradients, recipe.max_grad_norm);
         refuse_nonsense(step, &pass, norm, &chosen)?;
         let rates = recipe.rates(step, total);
         if pass.labels > 0 {
             progress.advance(pass.tokens, chosen.iter().map(Vec::len).sum(), pass.loss);
-            run.model = run.optimizer.update(run.model, pass.gradients, rates);
+            run = run.update(pass.gradients, rates);
         } else {
             // No sample has a label. An update would count as a step of the optimizer.
             progress.pass_over();
@@ -132,6 +136,8 @@ struct Run<'recipe> {
     model: VisionLanguageModel,
     /// What is trained, where it is not the model itself.
     adapter: Option<AdapterConfig>,
+    /// In the stage `vision`.
+    lesson: Option<Lesson>,
     optimizer: AdamW,
     facts: Facts,
 }
@@ -144,12 +150,18 @@ impl<'recipe> Run<'recipe> {
         start: &Start<Facts>,
         files: CheckpointFiles,
         processor: Processor,
+        plan: &Plan,
     ) -> Result<Self> {
         let (saved, facts) = match start {
             Start::Anew => (None, Facts::default()),
             Start::From { folder, facts } => (Some(folder.as_path()), *facts),
         };
         let (model, adapter) = load_model(recipe, saved, &processor, device)?;
+        let hidden = processor.config().text.hidden_size;
+        let lesson = match recipe.stage {
+            Stage::Vision => Some(Lesson::begin(recipe, &plan.training(), saved, &model, hidden)?),
+            Stage::Sft => None,
+        };
         let optimizer = match start {
             Start::Anew => AdamW::new(recipe.optimizer()),
             Start::From { folder, .. } => {
@@ -158,7 +170,7 @@ impl<'recipe> Run<'recipe> {
                     .with_context(|| damaged(&folder.join(OPTIMIZER)))?
             }
         };
-        Ok(Self { recipe, folder, files, processor, model, adapter, optimizer, facts })
+        Ok(Self { recipe, folder, files, processor, model, adapter, lesson, optimizer, facts })
     }
 
     /// Writes what is known before the first step.
@@ -170,6 +182,26 @@ impl<'recipe> Run<'recipe> {
         Journal::open(path, self.facts.step)
     }
 
+    fn step(&self, workers: &Workers, step: usize, chosen: &[Vec<&Conversation>]) -> Result<Pass> {
+        let Self { model, processor, recipe, .. } = self;
+        match &self.lesson {
+            Some(lesson) => lesson.step(model, processor, recipe, workers, step, chosen),
+            None => run_step(model, processor, recipe, workers, step, chosen),
+        }
+    }
+
+    fn update(mut self, gradients: NamedGradients, rates: Rates) -> Self {
+        let optimizer = &mut self.optimizer;
+        let (model, lesson) = match self.lesson {
+            Some(lesson) => {
+                let (model, lesson) = lesson.update(self.model, optimizer, gradients, rates);
+                (model, Some(lesson))
+            }
+            None => (optimizer.update(self.model, gradients, rates), None),
+        };
+        Self { model, lesson, ..self }
+    }
+
     /// Measures what the run would write at its end, were this step the last.
     fn measure(
         &mut self,
@@ -178,10 +210,17 @@ impl<'recipe> Run<'recipe> {
         saves: bool,
         journal: &mut Journal,
     ) -> Result<()> {
-        let model = self.optimizer.averaged(self.model.valid());
-        let loss = evaluation_loss(&model, &self.processor, self.recipe, rows)?;
-        eprintln!("step {step}: loss {loss:.4} on samples that are not trained on");
-        journal.write(&Entry::Evaluation(Evaluation { step, eval_loss: loss }))?;
+        let (loss, accuracy) = if let Some(lesson) = &self.lesson {
+            let found = lesson.measure(&self.model, &self.optimizer, &self.processor, self.recipe, rows)?;
+            (found.loss, Some(found.accuracy))
+        } else {
+            let model = self.optimizer.averaged(self.model.valid());
+            (evaluation_loss(&model, &self.processor, self.recipe, rows)?, None)
+        };
+        let named =
+            accuracy.map(|share| format!(", {:.1} % named rightly,", share * 100.0)).unwrap_or_default();
+        eprintln!("step {step}: loss {loss:.4}{named} on samples that are not trained on");
+        journal.write(&Entry::Evaluation(Evaluation { step, eval_loss: loss, eval_accuracy: accuracy }))?;
         if saves && self.facts.best.is_none_or(|best| loss < best.loss) {
             self.facts.best = Some(Best { step, loss });
         }
@@ -193,6 +232,9 @@ impl<'recipe> Run<'recipe> {
         let model = self.model.valid();
         self.folder.save(step, &self.facts, |folder| {
             self.write_model(folder, &model)?;
+            if let Some(lesson) = &self.lesson {
+                lesson.save(folder)?;
+            }
             checkpoint::write_file_with(&folder.join(OPTIMIZER), |path| self.optimizer.save(path))
         })?;
         self.folder.keep(self.recipe.save_total_limit, self.facts.best)
