@@ -30,7 +30,8 @@ fn two_classes() -> Folder {
 #[test]
 fn the_tower_learns_to_tell_classes_apart_and_the_language_model_stays() {
     let folder = two_classes();
-    let said = folder.train("run", &[&SETTINGS[..], &["max_steps=40", "lr_scheduler_type=constant"]].concat());
+    let said =
+        folder.train("run", &[&SETTINGS[..], &["max_steps=40", "lr_scheduler_type=constant"]].concat());
     assert!(said.contains("2 classes for the vision tower"), "{said}");
     let losses: Vec<f64> = folder.log("run").iter().filter_map(|line| line["loss"].as_f64()).collect();
     assert!((losses[0] - 2_f64.ln()).abs() < 1e-4, "a fresh head finds all classes alike: {losses:.3?}");
@@ -84,7 +85,17 @@ fn what_is_no_lesson_is_refused() {
         let folder = classes(rows);
         let recipe = folder.path("recipe.toml");
         let output = format!("output_dir={}", folder.path("run"));
-        let run = trainer(["sft", "--recipe", &recipe, "--set", "stage=vision", "--set", &output, "--set", setting]);
+        let run = trainer([
+            "sft",
+            "--recipe",
+            &recipe,
+            "--set",
+            "stage=vision",
+            "--set",
+            &output,
+            "--set",
+            setting,
+        ]);
         assert_eq!(run.code, Some(2), "{}\n{}", run.typed, run.stderr);
         assert!(run.stderr.contains(expected) && run.stderr.contains("\nhint: "), "{}", run.stderr);
         assert!(folder.names("run").is_empty(), "nothing is begun");

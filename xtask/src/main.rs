@@ -10,6 +10,7 @@ mod examples;
 mod fingerprint;
 mod folders;
 mod hash;
+mod held_out;
 mod nano;
 mod node;
 mod optimize;

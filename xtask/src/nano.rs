@@ -3,6 +3,7 @@
 //! Needs the airliners-pretrain set (which is not part of the repository) for nano-base; nano itself
 //! comes from nano-base and tests/data/airliners alone.
 
+use crate::held_out::hold_out;
 use crate::shell::{root, run as step, trainer};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -79,8 +80,10 @@ impl Make {
             command.args(["init", "--preset", "nano", "--seed", "1", "--corpus"]);
             step("init", command.arg(data.join("corpus.txt")).arg("--out").arg(&init))?;
         }
-        let looking = self.train("nano-looking", &init, &media)?;
-        self.train("nano-base", &looking, &media)
+        hold_out(&data, "names")?;
+        let vision = self.train("nano-vision", &init, &media)?;
+        let names = self.train("nano-names", &vision, &media)?;
+        self.train("nano-base", &names, &media)
     }
 
     /// Trains by the recipe of the same name and writes the result in f16; what is trained further is

@@ -1,5 +1,5 @@
 //! Changes a training picture as another photographer would have taken it: nearer, off-centre, in
-//! other light and other paint. Proportions stay, since answers speak of them; left and right do
+//! other light and other paint, with something in front. Proportions stay, since answers speak of them; left and right do
 //! unless mirroring is asked for.
 
 use image::{RgbImage, imageops};
@@ -9,18 +9,24 @@ use rand_chacha::ChaCha8Rng;
 /// At strength 1: the share of either side that a crop takes away at most.
 const CROP: f64 = 0.2;
 /// At strength 1: the largest change of a channel's gain, as a power of two.
-const GAIN: f64 = 0.6;
+const GAIN: f64 = 0.5;
 /// At strength 1: the largest change of the exponent that brightens or darkens, as a power of two.
 const GAMMA: f64 = 0.6;
 /// At strength 1: how often two of red, green and blue change places.
-const PERMUTED: f64 = 0.4;
+const PERMUTED: f64 = 0.7;
 /// At strength 1: how often colour is taken away.
-const GREY: f64 = 0.15;
+const GREY: f64 = 0.3;
+/// At strength 1: how often a channel becomes its negative.
+const NEGATIVE: f64 = 0.3;
+/// At strength 1: how often a patch of one colour hides a part.
+const HIDDEN: f64 = 0.25;
+/// Sides of such a patch, as shares of the picture's height.
+const PATCH: std::ops::Range<f64> = 0.1..0.4;
 
 /// How training pictures are changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augmentation {
-    /// Of crop, light and paint: from 0, which changes nothing, to 1.
+    /// Of crop, light, paint and hiding: from 0, which changes nothing, to 1.
     pub strength: f64,
     /// Share of the pictures that are seen in a mirror: for texts that say nothing of left and right.
     pub mirrored: f64,
@@ -49,11 +55,12 @@ pub fn augment(photo: &RgbImage, change: Augmentation, random: &mut ChaCha8Rng) 
         imageops::flip_horizontal_in_place(&mut changed);
     }
 
-    let mut around_one = |range: f64| (strength * range * random.random_range(-1.0..=1.0)).exp2();
-    let gamma = around_one(GAMMA);
+    let gamma = around_one(strength * GAMMA, random);
     let tables: [[u8; 256]; 3] = std::array::from_fn(|_| {
-        let gain = around_one(GAIN);
+        let gain = around_one(strength * GAIN, random);
+        let is_negative = random.random_bool(strength * NEGATIVE);
         std::array::from_fn(|value| {
+            let value = if is_negative { 255 - value } else { value };
             ((value as f64 / 255.0).powf(gamma) * gain * 255.0).round().clamp(0.0, 255.0) as u8
         })
     });
@@ -72,7 +79,30 @@ pub fn augment(photo: &RgbImage, change: Augmentation, random: &mut ChaCha8Rng) 
             pixel.0 = [((299 * red + 587 * green + 114 * blue) / 1000) as u8; 3];
         }
     }
+    if random.random_bool(strength * HIDDEN) {
+        hide(&mut changed, random);
+    }
     changed
+}
+
+/// A factor whose binary logarithm is at most `range` either way.
+fn around_one(range: f64, random: &mut ChaCha8Rng) -> f64 {
+    (range * random.random_range(-1.0..=1.0)).exp2()
+}
+
+/// Lays a patch of one colour over the picture: <https://arxiv.org/abs/1708.04896>.
+fn hide(photo: &mut RgbImage, random: &mut ChaCha8Rng) {
+    let height = f64::from(photo.height());
+    let mut side = |longest: u32| ((height * random.random_range(PATCH)).round() as u32).clamp(1, longest);
+    let (width, height) = (side(photo.width()), side(photo.height()));
+    let left = random.random_range(0..=photo.width() - width);
+    let top = random.random_range(0..=photo.height() - height);
+    let colour = image::Rgb(random.random());
+    for y in top..top + height {
+        for x in left..left + width {
+            photo.put_pixel(x, y, colour);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// The pictures, in the order of their places.
     pub images: Vec<ImageSource>,
+    /// What goes with the answer in these pictures and is not the reason for it: the paint of an aircraft,
+    /// the place where a bird was seen. The column `confounder` of the data set.
+    pub confounder: Option<String>,
 }
 
 /// A message's text with `<image>` tags as parts.

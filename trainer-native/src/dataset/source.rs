@@ -4,7 +4,7 @@ use super::info::{Entry, Form};
 use super::rows::read_rows;
 use super::{Cell, Conversation, RowError, RowProblem, alpaca, chat, images};
 use anyhow::Result;
-use fine_r1_core::prompt::{Message, image_count};
+use fine_r1_core::prompt::image_count;
 use std::path::Path;
 
 /// The rows of a data set.
@@ -29,7 +29,7 @@ pub fn read_dataset(dataset_dir: &Path, name: &str, media_dir: &Path) -> Result<
     let read = |row: super::rows::RawRow| {
         let conversation = row.cell.and_then(|cell| read_row(&cell, &entry, media_dir));
         match conversation {
-            Ok((messages, images)) => Ok(Conversation { source: row.source, messages, images }),
+            Ok(conversation) => Ok(Conversation { source: row.source, ..conversation }),
             Err(error) => Err(RowProblem { source_row: row.source, error }),
         }
     };
@@ -37,11 +37,7 @@ pub fn read_dataset(dataset_dir: &Path, name: &str, media_dir: &Path) -> Result<
     Ok(DataSet { name: name.to_owned(), rows, num_samples: entry.num_samples })
 }
 
-fn read_row(
-    row: &Cell,
-    entry: &Entry,
-    media_dir: &Path,
-) -> Result<(Vec<Message>, Vec<images::ImageSource>), RowError> {
+fn read_row(row: &Cell, entry: &Entry, media_dir: &Path) -> Result<Conversation, RowError> {
     if !matches!(row, Cell::Object(_)) {
         return Err(RowError::Shape { found: row.kind().to_owned() });
     }
@@ -78,7 +74,8 @@ fn read_row(
             return Err(RowError::ImageMissing { path: path.clone() });
         }
     }
-    Ok((messages, images))
+    let confounder = entry.column("confounder").and_then(|field| row.get(field)).and_then(Cell::as_text);
+    Ok(Conversation { source: String::new(), messages, images, confounder: confounder.map(str::to_owned) })
 }
 
 /// What the model cannot be shown must not be left out in silence.

@@ -52,7 +52,8 @@ fn direction(gradient: Tensor<1>, momentum: Option<Tensor<1>>, shape: [usize; 2]
     (direction, momentum)
 }
 
-/// Names and shapes of the matrices that Muon moves: all but embedding and heads.
+/// Names and shapes of the matrices that Muon moves: all but embedding and heads. A kernel is a matrix with a
+/// row for every output channel.
 pub fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
     #[derive(Default)]
     struct Shapes {
@@ -68,9 +69,9 @@ pub fn matrix_shapes<M: Module>(model: &M) -> BTreeMap<String, [usize; 2]> {
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.stored();
-            if D == 2 && !NO_MATRICES.iter().any(|part| name.starts_with(part)) {
+            if D > 1 && !NO_MATRICES.iter().any(|part| name.starts_with(part)) {
                 let shape = param.lazy_shape();
-                self.found.insert(name, [shape[0], shape[1]]);
+                self.found.insert(name, [shape[0], shape[1..].iter().product()]);
             }
         }
     }

@@ -131,6 +131,7 @@ mod tests {
                         .into_iter()
                         .map(|image| ImageSource::File(golden.join("images").join(image)))
                         .collect(),
+                    confounder: None,
                 };
                 read_sample(&processor, LabelRules::default(), &row, &mut None).expect("a sound row")
             })

@@ -5,7 +5,7 @@ use super::llamafactory::translate;
 use super::{Schedule, learning_rate};
 use crate::adapter::QuantizationType;
 use crate::checkpoint::read_text;
-use crate::dataset::MixStrategy;
+use crate::dataset::{Augmentation, MixStrategy};
 use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
 use crate::trainee::Frozen;
 use crate::trunk::Keep;
@@ -165,6 +165,8 @@ pub struct SftRecipe {
     pub image_max_pixels: u64,
     /// How strongly images are changed before they are shown, from 0 (not at all) to 1.
     pub image_augmentation: f64,
+    /// Steps in which that strength grows from 0: a fresh tower learns nothing from strong changes.
+    pub image_augmentation_warmup: usize,
     /// Share of the images that are mirrored, for texts that say nothing of left and right.
     pub image_mirroring: f64,
     /// What is trained: `full` the weights themselves, `lora` an adapter beside them.
@@ -263,6 +265,7 @@ impl Default for SftRecipe {
             image_min_pixels: 0,
             image_max_pixels: 0,
             image_augmentation: 0.0,
+            image_augmentation_warmup: 0,
             image_mirroring: 0.0,
             finetuning_type: FinetuningType::Full,
             adapter_name_or_path: PathBuf::new(),
@@ -479,6 +482,16 @@ impl SftRecipe {
         }
     }
 
+    /// How images are changed in step `step` (from 0).
+    #[must_use]
+    pub fn augmentation(&self, step: usize) -> Augmentation {
+        let grown = match self.image_augmentation_warmup {
+            0 => 1.0,
+            steps => (step as f64 / steps as f64).min(1.0),
+        };
+        Augmentation { strength: self.image_augmentation * grown, mirrored: self.image_mirroring }
+    }
+
     /// Constants of the optimizer.
     #[must_use]
     pub fn optimizer(&self) -> AdamWConfig {
@@ -578,6 +591,16 @@ mod tests {
             assert_eq!(toml::from_str::<SftRecipe>(&written).expect("a recipe"), recipe);
         }
         assert!(toml::from_str::<SftRecipe>("interleave_probs = \"x\"").is_err());
+    }
+
+    #[test]
+    fn augmentation_grows_to_its_strength() {
+        let recipe = SftRecipe { image_augmentation: 0.8, image_augmentation_warmup: 100, ..recipe() };
+        for (step, expected) in [(0, 0.0), (50, 0.4), (100, 0.8), (5000, 0.8)] {
+            assert!((recipe.augmentation(step).strength - expected).abs() < 1e-12, "{step}");
+        }
+        let at_once = SftRecipe { image_augmentation_warmup: 0, ..recipe };
+        assert!((at_once.augmentation(0).strength - 0.8).abs() < 1e-12);
     }
 
     #[test]

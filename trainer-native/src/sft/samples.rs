@@ -74,10 +74,10 @@ fn spread<T: Send>(
     sequences: &[Vec<&Conversation>],
     read: impl Fn(&[&Conversation], &mut Change<'_>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let augmentation = Augmentation { strength: recipe.image_augmentation, mirrored: recipe.image_mirroring };
     let read_one = |(rows, number): (&Vec<&Conversation>, usize)| {
         let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
         random.set_stream(number as u64);
+        let augmentation = recipe.augmentation(number / recipe.samples_per_step());
         read(rows, &mut augmentation.is_any().then_some((augmentation, &mut random)))
     };
     let share = sequences.len().div_ceil(recipe.workers).max(1);

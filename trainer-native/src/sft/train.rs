@@ -48,7 +48,11 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         recipe.output_dir.display()
     );
     if let Some(lesson) = &run.lesson {
-        eprintln!("{} classes for the vision tower", lesson.classes());
+        let known = match lesson.confounders() {
+            0 => String::new(),
+            count => format!(", {count} confounders"),
+        };
+        eprintln!("{} classes for the vision tower{known}", lesson.classes());
     }
     if plan.left_out() > 0 {
         eprintln!(
@@ -159,7 +163,7 @@ impl<'recipe> Run<'recipe> {
         let (model, adapter) = load_model(recipe, saved, &processor, device)?;
         let hidden = processor.config().text.hidden_size;
         let lesson = match recipe.stage {
-            Stage::Vision => Some(Lesson::begin(recipe, &plan.training(), saved, &model, hidden)?),
+            Stage::Vision => Some(Lesson::begin(&plan.training(), saved, &model, hidden)?),
             Stage::Sft => None,
         };
         let optimizer = match start {

@@ -68,12 +68,13 @@ fn answer(row: &Conversation) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::dataset::ImageSource;
     use fine_r1_core::prompt::Message;
 
-    fn row(name: &str, images: usize) -> Conversation {
+    /// A row of one name.
+    pub fn row(name: &str, images: usize) -> Conversation {
         Conversation {
             source: "rows.json, row 1".into(),
             messages: vec![
@@ -81,6 +82,7 @@ mod tests {
                 Message::text(Role::Assistant, name),
             ],
             images: vec![ImageSource::File("photo.png".into()); images],
+            confounder: None,
         }
     }
 

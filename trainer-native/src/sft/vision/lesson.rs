@@ -1,6 +1,7 @@
 //! What a run of the stage `vision` has beside the model.
 
-use super::{Classes, Classifier, Discernment, Head, discernment, run_step};
+use super::step::Subject;
+use super::{Classes, Classifier, Discernment, Head, Prior, discernment, run_step};
 use crate::dataset::Conversation;
 use crate::optimizer::{AdamW, NamedGradients, Rates};
 use crate::sft::SftRecipe;
@@ -16,6 +17,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub struct Lesson {
     classes: Classes,
+    prior: Prior,
     head: Head,
 }
 
@@ -26,25 +28,31 @@ impl Lesson {
     /// # Errors
     /// The answers are no classes, or the state is damaged.
     pub fn begin(
-        recipe: &SftRecipe,
         rows: &[&Conversation],
         saved: Option<&Path>,
         model: &VisionLanguageModel,
         hidden: usize,
     ) -> Result<Self> {
         let classes = Classes::of(rows)?;
+        let prior = Prior::of(rows, &classes);
         let device = model.device();
         let head = match saved {
             Some(folder) => Head::load(folder, hidden, classes.len(), &device)?,
-            None => Head::new(hidden, classes.len(), recipe.seed, &device),
+            None => Head::new(hidden, classes.len(), &device),
         };
-        Ok(Self { classes, head })
+        Ok(Self { classes, prior, head })
     }
 
     /// How many classes there are.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes.len()
+    }
+
+    /// How many confounders there are.
+    #[must_use]
+    pub fn confounders(&self) -> usize {
+        self.prior.len()
     }
 
     /// Computes the gradient of a step.
@@ -60,7 +68,8 @@ impl Lesson {
         step: usize,
         chosen: &[Vec<&Conversation>],
     ) -> Result<Pass> {
-        run_step(&self.classifier(model), &self.classes, processor, recipe, workers, step, chosen)
+        let subject = Subject { classes: &self.classes, prior: &self.prior };
+        run_step(&self.classifier(model), subject, processor, recipe, workers, step, chosen)
     }
 
     /// Moves tower and head.

@@ -9,9 +9,11 @@ mod classes;
 mod classifier;
 mod lesson;
 mod pooling;
+mod prior;
 mod step;
 
 pub use classes::Classes;
 pub use classifier::{Classifier, Head};
 pub use lesson::Lesson;
+pub use prior::Prior;
 pub use step::{Discernment, discernment, run_step};

@@ -1,6 +1,6 @@
 //! The gradient of one step over pictures and their classes, and how well classes are told apart.
 
-use super::{Classes, Classifier};
+use super::{Classes, Classifier, Prior};
 use crate::dataset::Conversation;
 use crate::optimizer::{NamedGradients, accumulate, collect};
 use crate::sft::SftRecipe;
@@ -10,14 +10,29 @@ use crate::workers::Workers;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::image::Patches;
 use fine_r1_core::recognizer::Processor;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+/// What is to be learnt.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'run> {
+    /// The answers.
+    pub classes: &'run Classes,
+    /// What confounders tell of them.
+    pub prior: &'run Prior,
+}
+
 /// A picture and its class.
-type Example<'data> = (&'data Patches, usize);
+#[derive(Debug, Clone, Copy)]
+struct Example<'data> {
+    picture: &'data Patches,
+    class: usize,
+    /// Log-frequencies of the classes that are known without looking.
+    prior: Option<&'data [f32]>,
+}
 
 /// Computes the gradient of a step, in which every picture counts alike.
 ///
@@ -25,7 +40,7 @@ type Example<'data> = (&'data Patches, usize);
 /// A picture cannot be read.
 pub fn run_step(
     classifier: &Classifier,
-    classes: &Classes,
+    Subject { classes, prior }: Subject<'_>,
     processor: &Processor,
     recipe: &SftRecipe,
     workers: &Workers,
@@ -34,14 +49,20 @@ pub fn run_step(
 ) -> Result<Pass> {
     let pictures = read_pictures(processor, recipe, step * recipe.samples_per_step(), chosen)?;
     let rows = chosen.iter().flatten().copied();
-    let examples: Vec<Example> =
-        pictures.iter().zip(rows).filter_map(|(picture, row)| Some((picture, classes.class(row)?))).collect();
+    let examples: Vec<Example> = pictures
+        .iter()
+        .zip(rows)
+        .filter_map(|(picture, row)| {
+            Some(Example { picture, class: classes.class(row)?, prior: prior.of_row(row) })
+        })
+        .collect();
     let config = processor.config();
     let weight = 1.0 / examples.len() as f64;
     let work = |examples: &[Example]| {
         // Leaves of its own, so that the graphs of two workers share no lock.
         let classifier = classifier.clone().fork(&classifier.device());
-        let losses = losses(scores(&classifier, examples, config), examples);
+        let known = priors(examples, classes.len(), &classifier.device());
+        let losses = losses(scores(&classifier, examples, config) + known, examples);
         let sum = f64::from(losses.clone().inner().sum().into_scalar::<f32>());
         (sum * weight, collect(&classifier, &mut (losses.sum() * weight).backward()))
     };
@@ -93,8 +114,11 @@ pub fn discernment(
             .par_iter()
             .map(|(row, _)| read_picture(processor, row, &mut None))
             .collect::<Result<_>>()?;
-        let examples: Vec<Example> =
-            pictures.iter().zip(&known).map(|(picture, (_, class))| (picture, *class)).collect();
+        let examples: Vec<Example> = pictures
+            .iter()
+            .zip(&known)
+            .map(|(picture, (_, class))| Example { picture, class: *class, prior: None })
+            .collect();
         let scores = scores(classifier, &examples, processor.config());
         let found = scores.clone().argmax(1).into_data();
         hits += found.iter::<i64>().zip(&known).filter(|(found, (_, class))| *found == *class as i64).count();
@@ -106,13 +130,21 @@ pub fn discernment(
 }
 
 fn scores(classifier: &Classifier, examples: &[Example], config: &ModelConfig) -> Tensor<2> {
-    let images: Vec<&Patches> = examples.iter().map(|(image, _)| *image).collect();
+    let images: Vec<&Patches> = examples.iter().map(|example| example.picture).collect();
     classifier.forward(&images, config)
+}
+
+/// What is known of the classes without looking: `[images, classes]`.
+fn priors(examples: &[Example], classes: usize, device: &Device) -> Tensor<2> {
+    let nothing = vec![0.0; classes];
+    let known: Vec<f32> =
+        examples.iter().flat_map(|example| example.prior.unwrap_or(&nothing)).copied().collect();
+    Tensor::from_data(TensorData::new(known, [examples.len(), classes]), device)
 }
 
 /// The negative log-probability of every picture's class: `[images, 1]`.
 fn losses(scores: Tensor<2>, examples: &[Example]) -> Tensor<2> {
-    let classes: Vec<i32> = examples.iter().map(|(_, class)| *class as i32).collect();
+    let classes: Vec<i32> = examples.iter().map(|example| example.class as i32).collect();
     let data = TensorData::new(classes, [examples.len(), 1]);
     let classes = Tensor::<2, Int>::from_data(data, &scores.device());
     log_softmax(scores, 1).gather(1, classes).neg()
