@@ -1,6 +1,6 @@
 //! Changes a training picture as another photographer would have taken it: nearer, off-centre, in
-//! other light and other paint, with something in front. Proportions stay, since answers speak of them; left and right do
-//! unless mirroring is asked for.
+//! other light and other paint, with something in front. Proportions stay, since answers speak of
+//! them; left and right do unless mirroring is asked for.
 
 use image::{RgbImage, imageops};
 use rand::RngExt;

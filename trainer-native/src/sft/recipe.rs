@@ -594,6 +594,13 @@ mod tests {
     }
 
     #[test]
+    fn llamafactorys_own_stage_is_the_usual_one() {
+        let recipe: SftRecipe = toml::from_str("stage = \"sft\"").expect("a recipe");
+        assert_eq!(recipe, SftRecipe::default());
+        assert!(toml::from_str::<SftRecipe>("stage = \"dpo\"").is_err());
+    }
+
+    #[test]
     fn augmentation_grows_to_its_strength() {
         let recipe = SftRecipe { image_augmentation: 0.8, image_augmentation_warmup: 100, ..recipe() };
         for (step, expected) in [(0, 0.0), (50, 0.4), (100, 0.8), (5000, 0.8)] {

@@ -7,7 +7,7 @@ use super::evaluation::evaluation_loss;
 use super::plan::Plan;
 use super::step::{Pass, run_step};
 use super::survey::{Depth, survey};
-use super::vision::Lesson;
+use super::vision::{self, Lesson};
 use super::{FinetuningType, SftRecipe, Stage};
 use crate::adapter::{self, AdapterConfig};
 use crate::checkpoint::{self, write_file};
@@ -48,11 +48,11 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         recipe.output_dir.display()
     );
     if let Some(lesson) = &run.lesson {
-        let known = match lesson.confounders() {
+        let known = match lesson.prior.len() {
             0 => String::new(),
             count => format!(", {count} confounders"),
         };
-        eprintln!("{} classes for the vision tower{known}", lesson.classes());
+        eprintln!("{} classes for the vision tower{known}", lesson.classes.len());
     }
     if plan.left_out() > 0 {
         eprintln!(
@@ -189,7 +189,7 @@ impl<'recipe> Run<'recipe> {
     fn step(&self, workers: &Workers, step: usize, chosen: &[Vec<&Conversation>]) -> Result<Pass> {
         let Self { model, processor, recipe, .. } = self;
         match &self.lesson {
-            Some(lesson) => lesson.step(model, processor, recipe, workers, step, chosen),
+            Some(lesson) => vision::run_step(lesson, model, processor, recipe, workers, step, chosen),
             None => run_step(model, processor, recipe, workers, step, chosen),
         }
     }
@@ -215,7 +215,8 @@ impl<'recipe> Run<'recipe> {
         journal: &mut Journal,
     ) -> Result<()> {
         let (loss, accuracy) = if let Some(lesson) = &self.lesson {
-            let found = lesson.measure(&self.model, &self.optimizer, &self.processor, self.recipe, rows)?;
+            let classifier = self.optimizer.averaged(lesson.classifier(&self.model).valid());
+            let found = vision::discernment(lesson, &classifier, &self.processor, self.recipe, rows)?;
             (found.loss, Some(found.accuracy))
         } else {
             let model = self.optimizer.averaged(self.model.valid());

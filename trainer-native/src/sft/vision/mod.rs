@@ -16,4 +16,4 @@ pub use classes::Classes;
 pub use classifier::{Classifier, Head};
 pub use lesson::Lesson;
 pub use prior::Prior;
-pub use step::{Discernment, discernment, run_step};
+pub use step::{discernment, run_step};

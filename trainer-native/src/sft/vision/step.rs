@@ -1,6 +1,6 @@
 //! The gradient of one step over pictures and their classes, and how well classes are told apart.
 
-use super::{Classes, Classifier, Prior};
+use super::{Classifier, Lesson};
 use crate::dataset::Conversation;
 use crate::optimizer::{NamedGradients, accumulate, collect};
 use crate::sft::SftRecipe;
@@ -13,17 +13,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::image::Patches;
+use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::Processor;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-
-/// What is to be learnt.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'run> {
-    /// The answers.
-    pub classes: &'run Classes,
-    /// What confounders tell of them.
-    pub prior: &'run Prior,
-}
 
 /// A picture and its class.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +31,8 @@ struct Example<'data> {
 /// # Errors
 /// A picture cannot be read.
 pub fn run_step(
-    classifier: &Classifier,
-    Subject { classes, prior }: Subject<'_>,
+    lesson: &Lesson,
+    model: &VisionLanguageModel,
     processor: &Processor,
     recipe: &SftRecipe,
     workers: &Workers,
@@ -53,15 +45,16 @@ pub fn run_step(
         .iter()
         .zip(rows)
         .filter_map(|(picture, row)| {
-            Some(Example { picture, class: classes.class(row)?, prior: prior.of_row(row) })
+            Some(Example { picture, class: lesson.classes.class(row)?, prior: lesson.prior.of_row(row) })
         })
         .collect();
     let config = processor.config();
+    let classifier = lesson.classifier(model);
     let weight = 1.0 / examples.len() as f64;
     let work = |examples: &[Example]| {
         // Leaves of its own, so that the graphs of two workers share no lock.
         let classifier = classifier.clone().fork(&classifier.device());
-        let known = priors(examples, classes.len(), &classifier.device());
+        let known = priors(examples, lesson.classes.len(), &classifier.device());
         let losses = losses(scores(&classifier, examples, config) + known, examples);
         let sum = f64::from(losses.clone().inner().sum().into_scalar::<f32>());
         (sum * weight, collect(&classifier, &mut (losses.sum() * weight).backward()))
@@ -97,8 +90,8 @@ pub struct Discernment {
 /// # Errors
 /// A picture cannot be read.
 pub fn discernment(
+    lesson: &Lesson,
     classifier: &Classifier,
-    classes: &Classes,
     processor: &Processor,
     recipe: &SftRecipe,
     rows: &[&Conversation],
@@ -106,7 +99,7 @@ pub fn discernment(
     let (mut sum, mut hits, mut count) = (0.0, 0, 0);
     for rows in rows.chunks(recipe.per_device_eval_batch_size) {
         let known: Vec<(&Conversation, usize)> =
-            rows.iter().filter_map(|row| Some((*row, classes.class(row)?))).collect();
+            rows.iter().filter_map(|row| Some((*row, lesson.classes.class(row)?))).collect();
         if known.is_empty() {
             continue;
         }
