@@ -14,6 +14,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{ExecutionError, Int, Tensor, TensorData};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The files of a checkpoint besides the weights, as text.
@@ -362,6 +363,7 @@ impl Processor {
         let ids = self.encode(text, &grids)?;
         let merge = self.config.vision.spatial_merge_size;
         let positions = Positions::of_prompt(&ids, self.config.tokens.image, &grids, merge)?;
+        let images = images.into_iter().map(Arc::new).collect();
         Ok(Prompt { ids, positions, images, ..Prompt::default() })
     }
 

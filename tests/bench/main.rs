@@ -41,7 +41,7 @@ static SUBJECT: LazyLock<Subject> = LazyLock::new(|| {
     let positions =
         Positions::of_prompt(&ids, IMAGE_TOKEN, &[patches.grid], config.vision.spatial_merge_size)
             .expect("as many places as patches");
-    let prompt = Prompt { ids, positions, images: vec![patches.clone()], ..Prompt::default() };
+    let prompt = Prompt { ids, positions, images: vec![patches.clone().into()], ..Prompt::default() };
     Subject { model, config, photo, patches, prompt }
 });
 

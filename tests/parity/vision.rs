@@ -82,7 +82,7 @@ fn features_are_those_of_transformers() {
         for case in CASES {
             let (expected, tensors) = ModelCase::read(checkpoint, case);
             let prompt = prepare(&recognizer, &expected.messages).prompt;
-            let images: Vec<_> = prompt.images.iter().collect();
+            let images: Vec<_> = prompt.images.iter().map(AsRef::as_ref).collect();
             let Some(found) = recognizer.model().look(&images, recognizer.processor().config()) else {
                 assert_eq!(case, "text-only", "{checkpoint}");
                 continue;

@@ -133,6 +133,22 @@ impl Colours {
         }
     }
 
+    /// Where a run lies.
+    pub fn path(&self, run: &str) -> String {
+        self.scratch.arg(run)
+    }
+
+    /// Files of a run's folder with an extension, sorted.
+    pub fn names(&self, run: &str, extension: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.scratch.at(run))
+            .expect("a run")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .filter(|name| name.ends_with(&format!(".{extension}")))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// A file of a run.
     pub fn bytes(&self, run: &str, file: &str) -> Vec<u8> {
         self.scratch.read(&format!("{run}/{file}"))

@@ -6,6 +6,7 @@ mod colours;
 mod data;
 mod drill;
 mod rl;
+mod rl_adapter;
 mod run;
 mod settings;
 mod torch;

@@ -153,8 +153,12 @@ fn micro_batches_and_workers_do_not_change_what_is_learnt() {
         two == learn("again", &["update.micro_batch_size=7", "workers=2"]),
         "the same run has the same bits"
     );
+    let few_tokens = learn("tokens", &["update.micro_batch_size=60", "update.micro_batch_tokens=300"]);
+    assert!(few_tokens != whole, "a bound on tokens cuts micro-batches");
+    let recomputed =
+        learn("recomputed", &["update.micro_batch_size=7", "update.gradient_checkpointing=true"]);
     let mut largest = Largest::new("weights by other micro-batches", OTHER_ORDER);
-    for parts in [&other, &two] {
+    for parts in [&other, &two, &few_tokens, &recomputed] {
         for ((name, whole), (_, parts)) in weights(&whole).iter().zip(weights(parts)) {
             largest.compare(name, &parts, whole);
         }
@@ -162,6 +166,43 @@ fn micro_batches_and_workers_do_not_change_what_is_learnt() {
     largest.check();
     let released = learn("released", &["update.micro_batch_size=7", "parity.preset=released"]);
     assert!(released != two, "the mean of micro-batches' means is another one");
+}
+
+/// With nothing trained that makes them, features are kept for the whole step, and the reference's are the same;
+/// with a merger that is trained they are made anew by every pass. The language model's first update depends on
+/// neither.
+#[test]
+fn features_that_are_kept_for_a_step_teach_what_others_teach() {
+    let colours = Colours::new();
+    let learn = |run: &str, settings: &[&str]| {
+        let fixed = [
+            "max_steps=1",
+            "filter.enabled=false",
+            "freeze_vision_tower=true",
+            "kl.coefficient=0.1",
+            "update.micro_batch_size=7",
+            "update.adam_epsilon=1.0",
+            "update.learning_rate=0.1",
+            "update.max_grad_norm=0.0",
+        ];
+        colours.train("tapo", run, &[fixed.as_slice(), settings].concat());
+        weights(&colours.bytes(run, "model.safetensors"))
+    };
+    let made_anew = learn("anew", &[]);
+    let kept = learn("kept", &["freeze_multi_modal_projector=true"]);
+    let by_two = learn("two", &["freeze_multi_modal_projector=true", "workers=2"]);
+    let mut largest = Largest::new("weights by features that are kept", OTHER_ORDER);
+    let mut merger_moved = false;
+    for (((name, made_anew), (_, kept)), (_, by_two)) in made_anew.iter().zip(&kept).zip(&by_two) {
+        if name.starts_with("visual.merger.") {
+            merger_moved |= made_anew != kept;
+        } else {
+            largest.compare(name, kept, made_anew);
+        }
+        largest.compare(name, by_two, kept);
+    }
+    largest.check();
+    assert!(merger_moved, "a merger that is not frozen is trained");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use fine_r1_core::image::Patches;
 use fine_r1_core::model::language::Context;
 use fine_r1_core::model::vision::Layout;
 use fine_r1_core::model::vlm::PaddingSide;
-use fine_r1_core::model::{Prompt, VisionLanguageModel};
+use fine_r1_core::model::{Gallery, Prompt, VisionLanguageModel};
 
 /// What a pass keeps for the way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Keep {
 pub struct Trunk<'pass> {
     model: &'pass VisionLanguageModel,
     config: &'pass ModelConfig,
-    prompts: &'pass [&'pass Prompt],
+    prompts: Vec<Prompt>,
     output: Tensor<2>,
     record: Record,
 }
@@ -44,6 +44,9 @@ enum Record {
 /// What goes into every segment of the network.
 #[derive(Debug)]
 struct Segments {
+    /// `[merged, hidden]`, where there are images.
+    features: Option<Tensor<2>>,
+    /// Where the tower or its merger is trained.
     vision: Option<VisionSegments>,
     context: Context,
     /// `[batch, seq, hidden]`: of the decoder's blocks and, at the end, of its norm.
@@ -55,34 +58,45 @@ struct VisionSegments {
     layout: Layout,
     /// `[patches, patch_dim]`
     patches: Tensor<2>,
-    /// `[patches, hidden]`: of the tower's blocks and, at the end, of its merger. Empty where the
-    /// tower and its merger are frozen.
+    /// `[patches, hidden]`: of the tower's blocks and, at the end, of its merger.
     inputs: Vec<Tensor<2>>,
-    /// `[merged, hidden]`
-    features: Tensor<2>,
 }
 
 impl<'pass> Trunk<'pass> {
-    /// Reads prompts, padded on the right.
+    /// Reads prompts, padded on the right. `features` are those of the images of the prompts' [`Gallery`]
+    /// where they are known already; no gradient flows into what made them.
+    ///
+    /// # Shapes
+    /// - `features`: `[merged, hidden]`, outside of any graph
     #[must_use]
     pub fn forward(
         model: &'pass VisionLanguageModel,
         config: &'pass ModelConfig,
-        prompts: &'pass [&'pass Prompt],
+        prompts: &[&Prompt],
+        features: Option<Tensor<2>>,
         keep: Keep,
     ) -> Self {
         let (output, record) = match keep {
             Keep::Activations => {
-                let states = model.read(model.embed(prompts, PaddingSide::Right, config), None, config);
+                let embedded = match features {
+                    None => model.embed(prompts, PaddingSide::Right, config),
+                    Some(features) => {
+                        let is_recording = model.device().is_autodiff();
+                        let features = if is_recording { Tensor::from_inner(features) } else { features };
+                        model.place(prompts, Some(features), PaddingSide::Right, config)
+                    }
+                };
+                let states = model.read(embedded, None, config);
                 let [batch, seq, hidden] = states.dims();
                 let states = states.reshape([batch * seq, hidden]);
                 (states.clone().inner(), Record::Graph(Box::new(states)))
             }
             Keep::BlockInputs => {
-                let (output, segments) = segments(model, config, prompts);
+                let (output, segments) = segments(model, config, prompts, features);
                 (output, Record::Segments(Box::new(segments)))
             }
         };
+        let prompts = prompts.iter().map(|prompt| (*prompt).clone()).collect();
         Self { model, config, prompts, output, record }
     }
 
@@ -105,35 +119,30 @@ impl<'pass> Trunk<'pass> {
         match self.record {
             Record::Graph(states) => found.backward(*states, gradient),
             Record::Segments(segments) => {
-                through_segments(&mut found, self.config, self.prompts, *segments, gradient);
+                let prompts: Vec<&Prompt> = self.prompts.iter().collect();
+                through_segments(&mut found, self.config, &prompts, *segments, gradient);
             }
         }
         found.gradients
     }
 }
 
-fn segments(model: &VisionLanguageModel, config: &ModelConfig, prompts: &[&Prompt]) -> (Tensor<2>, Segments) {
-    let looks = is_trained(&model.visual);
+fn segments(
+    model: &VisionLanguageModel,
+    config: &ModelConfig,
+    prompts: &[&Prompt],
+    known: Option<Tensor<2>>,
+) -> (Tensor<2>, Segments) {
+    let looks = known.is_none() && is_trained(&model.visual);
     let model = model.valid();
-    let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
-    let vision = model.patches(&images, config).map(|(patches, grids)| {
-        let layout = Layout::new(&config.vision, &grids, &patches.device());
-        let mut states = model.visual.enter(patches.clone(), &layout, &config.vision);
-        let mut inputs = Vec::new();
-        for index in 0..model.visual.blocks.len() {
-            if looks {
-                inputs.push(states.clone());
-            }
-            states = model.visual.pass(index, states, &layout, &config.vision);
-        }
-        if looks {
-            inputs.push(states.clone());
-        }
-        let features = model.visual.leave(states, &layout);
-        VisionSegments { layout, patches, inputs, features }
-    });
-    let features = vision.as_ref().map(|vision| vision.features.clone());
-    let embedded = model.place(prompts, features, PaddingSide::Right, config);
+    let gallery = Gallery::new(prompts, &config.vision);
+    let images: Vec<&Patches> = gallery.images().iter().map(|image| image.as_ref()).collect();
+    let (features, vision) = match known {
+        None if looks => vision_segments(&model, config, &images).unzip(),
+        None => (model.look(&images, config), None),
+        known => (known, None),
+    };
+    let embedded = model.place(prompts, features.clone(), PaddingSide::Right, config);
     let context = embedded.context(config);
     let mut states = embedded.states;
     let mut inputs = Vec::with_capacity(model.model.layers.len() + 1);
@@ -144,7 +153,26 @@ fn segments(model: &VisionLanguageModel, config: &ModelConfig, prompts: &[&Promp
     inputs.push(states.clone());
     let [batch, seq, hidden] = states.dims();
     let output = model.model.norm.forward(states).reshape([batch * seq, hidden]);
-    (output, Segments { vision, context, inputs })
+    (output, Segments { features, vision, context, inputs })
+}
+
+/// The features of images, and what goes into every block that makes them.
+fn vision_segments(
+    model: &VisionLanguageModel,
+    config: &ModelConfig,
+    images: &[&Patches],
+) -> Option<(Tensor<2>, VisionSegments)> {
+    let (patches, grids) = model.patches(images, config)?;
+    let layout = Layout::new(&config.vision, &grids, &patches.device());
+    let mut states = model.visual.enter(patches.clone(), &layout, &config.vision);
+    let mut inputs = Vec::with_capacity(model.visual.blocks.len() + 1);
+    for index in 0..model.visual.blocks.len() {
+        inputs.push(states.clone());
+        states = model.visual.pass(index, states, &layout, &config.vision);
+    }
+    inputs.push(states.clone());
+    let features = model.visual.leave(states, &layout);
+    Some((features, VisionSegments { layout, patches, inputs }))
 }
 
 fn through_segments(
@@ -155,8 +183,8 @@ fn through_segments(
     gradient: Tensor<2>,
 ) {
     let model = found.model;
-    let Segments { vision, context, mut inputs } = segments;
-    let looks = vision.is_some() && is_trained(&model.visual);
+    let Segments { features, vision, context, mut inputs } = segments;
+    let looks = vision.is_some();
     // From the first segment that is trained on, gradients have to be handed down.
     let mut is_needed = looks || is_trained(&model.model.embed_tokens);
     let needs: Vec<bool> = model
@@ -179,15 +207,16 @@ fn through_segments(
         gradient = found.segment(input, needs, above, |states| layer.forward(states, &context, None));
     }
     let Some(above) = gradient else { return };
-    let Some(vision) = vision else {
+    let Some(features) = features else {
         let states = model.place(prompts, None, PaddingSide::Right, config).states;
         found.backward(states, above);
         return;
     };
-    let below = found.segment(vision.features, looks, above, |features| {
+    let below = found.segment(features, looks, above, |features| {
         model.place(prompts, Some(features), PaddingSide::Right, config).states
     });
-    let (Some(mut gradient), mut inputs) = (below, vision.inputs) else { return };
+    let (Some(mut gradient), Some(vision)) = (below, vision) else { return };
+    let mut inputs = vision.inputs;
     let (tower, layout) = (&model.visual, &vision.layout);
     let mut is_needed = is_trained(&tower.patch_embed);
     let needs: Vec<bool> = tower
@@ -252,7 +281,8 @@ impl Found<'_> {
 }
 
 /// Whether any weight of a module is to be trained.
-fn is_trained<M: Module>(module: &M) -> bool {
+#[must_use]
+pub fn is_trained<M: Module>(module: &M) -> bool {
     #[derive(Default)]
     struct Search(bool);
     impl ModuleVisitor for Search {

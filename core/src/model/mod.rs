@@ -7,6 +7,7 @@
 
 pub(crate) mod attend;
 pub mod cache;
+mod gallery;
 pub mod language;
 mod linear;
 mod linears;
@@ -19,6 +20,7 @@ pub mod vision;
 pub mod vlm;
 
 pub use cache::Cache;
+pub use gallery::Gallery;
 pub use linear::{Linear, LinearConfig, PackedWeight};
 pub use low_rank::{Dropout, LowRank, Magnitude, row_squares};
 pub use norm::{LayerNorm, Norm, RmsNorm};

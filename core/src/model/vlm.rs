@@ -3,11 +3,12 @@
 use super::language::{Context, Decoder, rotary};
 use super::positions::Positions;
 use super::vision::VisionTower;
-use super::{Cache, Linear, LinearConfig, cache::CacheShape, mask};
+use super::{Cache, Gallery, Linear, LinearConfig, cache::CacheShape, mask};
 use crate::config::ModelConfig;
 use crate::image::{Grid, Patches};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, assert_shape};
+use std::sync::Arc;
 
 /// One sequence as the model takes it: ids with expanded placeholders, positions, and the images.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +17,9 @@ pub struct Prompt {
     pub ids: Vec<u32>,
     /// Three-axis positions of the ids.
     pub positions: Positions,
-    /// The images in the order of their places.
-    pub images: Vec<Patches>,
+    /// The images in the order of their places. Prompts that show the same image share it, and it is looked
+    /// at once for all of them ([`Gallery`]).
+    pub images: Vec<Arc<Patches>>,
     /// Tokens of each of the samples that are packed into it, none of which sees another; empty where
     /// it is one sample.
     pub blocks: Vec<usize>,
@@ -123,7 +125,7 @@ impl VisionLanguageModel {
         self.model.embed_tokens.weight.val().device()
     }
 
-    /// Looks at the images of some prompts, in their order.
+    /// Looks at images, in their order.
     ///
     /// # Shapes
     /// - output: `[merged, hidden]`, or `None` without images
@@ -149,18 +151,21 @@ impl VisionLanguageModel {
         Some((Tensor::from_data(data, (&self.device(), DType::F32)), grids))
     }
 
-    /// Embeds prompts and puts the images' features in their places.
+    /// Embeds prompts and puts the images' features in their places. An image that several of them show
+    /// is looked at once.
     ///
     /// # Panics
     /// A prompt's places and images do not match; [`Positions::of_prompt`] has checked that. Packed
     /// prompts are padded on the left.
     #[must_use]
     pub fn embed(&self, prompts: &[&Prompt], side: PaddingSide, config: &ModelConfig) -> Embedded {
-        let images: Vec<&Patches> = prompts.iter().flat_map(|prompt| &prompt.images).collect();
+        let gallery = Gallery::new(prompts, &config.vision);
+        let images: Vec<&Patches> = gallery.images().iter().map(|image| image.as_ref()).collect();
         self.place(prompts, self.look(&images, config), side, config)
     }
 
-    /// Embeds prompts and puts features that [`Self::look`] gave for their images in their places.
+    /// Embeds prompts and puts features that [`Self::look`] gave for the images of their [`Gallery`] in
+    /// their places.
     ///
     /// # Shapes
     /// - `features`: `[merged, hidden]`, or `None` without images
@@ -178,13 +183,15 @@ impl VisionLanguageModel {
         let device = self.device();
         let batch = prompts.len();
         let seq = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
+        let gallery = Gallery::new(prompts, &config.vision);
         let feature_count = features.as_ref().map_or(0, |features| features.dims()[0]);
+        assert_eq!(feature_count, gallery.merged(), "features are those of the prompts' images");
+        let mut features_in_order = gallery.rows();
 
         let mut ids = Vec::with_capacity(batch * seq);
         let mut rows = Vec::with_capacity(batch * seq);
         let mut positions = Vec::with_capacity(batch);
         let mut starts = Vec::with_capacity(batch);
-        let mut feature = 0;
         for prompt in prompts {
             let padding = seq - prompt.ids.len();
             let (before, after) = match side {
@@ -200,8 +207,8 @@ impl VisionLanguageModel {
             for (offset, id) in padded(&prompt.ids).into_iter().enumerate() {
                 let inside = offset >= before && offset < before + prompt.ids.len();
                 if inside && id == config.tokens.image as i32 {
+                    let feature = features_in_order.next().expect("every image token has a feature");
                     rows.push((batch * seq + feature) as i32);
-                    feature += 1;
                 } else {
                     rows.push(ids.len() as i32);
                 }
@@ -216,7 +223,7 @@ impl VisionLanguageModel {
             positions.push(Positions { axes, next: prompt.positions.next });
             starts.push(before);
         }
-        assert_eq!(feature, feature_count, "image tokens and image features differ in number");
+        assert!(features_in_order.next().is_none(), "every feature has an image token");
         let is_packed = prompts.iter().any(|prompt| prompt.blocks.len() > 1);
         assert!(!is_packed || side == PaddingSide::Right, "packed prompts are padded on the right");
         let blocks =
@@ -261,7 +268,10 @@ impl VisionLanguageModel {
             .collect();
         let context = Context {
             rotary: rotary(&config.text, &rows, &device),
-            mask: mask::causal(1, cache.len() + 1, cache.starts(), &device),
+            mask: match cache.hides_padding() {
+                true => None,
+                false => mask::causal(1, cache.len() + 1, cache.starts(), &device),
+            },
         };
         self.model.forward(self.model.embed_tokens.forward(ids), &context, Some(cache))
     }
@@ -277,7 +287,14 @@ impl VisionLanguageModel {
         assert_shape!(states, [rows, hidden]);
         let logits = match &self.lm_head {
             Some(head) => head.forward(states),
-            None => states.matmul(self.model.embed_tokens.weight.val().transpose()),
+            None => {
+                let weight = self.model.embed_tokens.weight.val();
+                #[cfg(feature = "kernels")]
+                if let Some(logits) = crate::kernels::gemv(&states, &weight) {
+                    return logits.cast(DType::F32);
+                }
+                states.matmul(weight.transpose())
+            }
         };
         logits.cast(DType::F32)
     }

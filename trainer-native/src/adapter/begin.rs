@@ -3,11 +3,12 @@
 use super::config::AdapterConfig;
 use super::folder::{attach, read_config};
 use super::quantized::Quantizer;
+use super::settings::AdapterSettings;
 use super::target::resolve;
 use super::whole::{freeze_rest, is_within};
 use crate::checkpoint;
 use crate::device::OpenDevice;
-use crate::sft::SftRecipe;
+use crate::trainee::Frozen;
 use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -18,6 +19,19 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
+/// What an adapter begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Adapting<'run> {
+    /// What the recipe says of it.
+    pub settings: &'run AdapterSettings,
+    /// Folder of the checkpoint that is adapted.
+    pub base: &'run Path,
+    /// Parts without adapter.
+    pub frozen: Frozen,
+    /// Of the run.
+    pub seed: u64,
+}
+
 /// Loads the recipe's checkpoint, frozen and packed where the recipe says so, and gives it an
 /// adapter: the one in `saved`, else the one that the recipe names, else a fresh one that changes
 /// nothing yet.
@@ -25,24 +39,24 @@ use std::path::Path;
 /// # Errors
 /// Checkpoint or adapter cannot be read, or do not fit each other or the recipe.
 pub fn begin(
-    recipe: &SftRecipe,
+    adapting: Adapting<'_>,
     saved: Option<&Path>,
     config: &ModelConfig,
     device: &OpenDevice,
 ) -> Result<(VisionLanguageModel, AdapterConfig)> {
-    let whole = recipe.whole_modules();
+    let Adapting { settings, base, .. } = adapting;
+    let whole = settings.whole_modules();
     // What is trained is kept in f32, and so is what it meets in the same layer.
     let precision = if whole.is_empty() { device.precision } else { Some(Precision::F32) };
     let device = OpenDevice { device: device.device.clone().autodiff(), precision, ..device.clone() };
-    let folder = &recipe.model_name_or_path;
-    let mut model = match recipe.quantizer() {
-        None => checkpoint::load_weights(folder, config, &device)?,
-        Some(quantizer) => load_packed(folder, config, &device, quantizer, &whole)?,
+    let mut model = match settings.quantizer() {
+        None => checkpoint::load_weights(base, config, &device)?,
+        Some(quantizer) => load_packed(base, config, &device, quantizer, &whole)?,
     };
     model = model.no_grad();
-    let wanted = recipe.adapter_config();
-    let start = saved.or((!recipe.adapter_name_or_path.as_os_str().is_empty())
-        .then_some(recipe.adapter_name_or_path.as_path()));
+    let wanted = settings.config(base);
+    let named = settings.adapter_name_or_path.as_path();
+    let start = saved.or((!named.as_os_str().is_empty()).then_some(named));
     let adapter = if let Some(folder) = start {
         let found = read_config(folder)?;
         if !found.has_kind_of(&wanted) {
@@ -62,22 +76,47 @@ pub fn begin(
         let AdapterConfig { target_modules, rank_pattern, .. } = found;
         AdapterConfig { target_modules, rank_pattern, ..wanted }
     } else {
-        let mut layers = model.linears_mut();
-        let names: Vec<String> = layers.iter().map(|(name, _)| name.clone()).collect();
-        let chosen = resolve(&recipe.lora_target, recipe.frozen(), &names)?;
-        if let Some(both) = chosen.iter().find(|name| is_within(&format!("{name}.weight"), &whole)) {
-            bail!(
-                "`{both}` is both in `lora_target` and in `additional_target`\nhint: leave it out of one of them"
-            );
-        }
-        for (stream, (name, layer)) in layers.iter_mut().enumerate() {
-            if chosen.contains(name) {
-                layer.adapter = Some(fresh(layer, &wanted, recipe.seed, stream as u64, &device.device));
-            }
-        }
-        wanted.with_targets(&chosen)
+        adapt(&mut model, adapting, &device.device)?
     };
     Ok((freeze_rest(model, &whole)?, adapter))
+}
+
+/// Gives the layers that the settings name fresh adapters, which change nothing yet.
+///
+/// # Errors
+/// As [`chosen_layers`].
+pub fn adapt(
+    model: &mut VisionLanguageModel,
+    Adapting { settings, base, frozen, seed }: Adapting<'_>,
+    device: &Device,
+) -> Result<AdapterConfig> {
+    let (config, chosen) = (settings.config(base), chosen_layers(model, settings, frozen)?);
+    for (stream, (name, layer)) in model.linears_mut().into_iter().enumerate() {
+        if chosen.contains(&name) {
+            layer.adapter = Some(fresh(layer, &config, seed, stream as u64, device));
+        }
+    }
+    Ok(config.with_targets(&chosen))
+}
+
+/// The stored names of the layers that are adapted.
+///
+/// # Errors
+/// The model has none that the settings name, or one is trained as a whole as well.
+pub fn chosen_layers(
+    model: &mut VisionLanguageModel,
+    settings: &AdapterSettings,
+    frozen: Frozen,
+) -> Result<Vec<String>> {
+    let names: Vec<String> = model.linears_mut().into_iter().map(|(name, _)| name).collect();
+    let chosen = resolve(&settings.lora_target, frozen, &names)?;
+    let whole = settings.whole_modules();
+    match chosen.iter().find(|name| is_within(&format!("{name}.weight"), &whole)) {
+        Some(both) => bail!(
+            "`{both}` is both in `lora_target` and in `additional_target`\nhint: leave it out of one of them"
+        ),
+        None => Ok(chosen),
+    }
 }
 
 /// PEFT's beginning: the first factor uniform as torch draws a layer's weights, the second zero.

@@ -8,13 +8,15 @@ mod begin;
 mod config;
 mod folder;
 mod quantized;
-mod recipe;
+mod settings;
 mod target;
 #[cfg(test)]
 mod training;
 mod whole;
 
-pub use begin::{begin, drop_out};
+pub use begin::{Adapting, adapt, begin, chosen_layers, drop_out};
 pub use config::AdapterConfig;
 pub use folder::{CONFIG_FILE, attach, load_recognizer, save};
 pub use quantized::{LinearMap, QuantizationType, record};
+pub use settings::{AdapterSettings, FinetuningType};
+pub use whole::is_within;

@@ -24,13 +24,19 @@ pub struct Load {
     pub windows: [usize; 2],
     /// The same for whole images.
     pub images: [usize; 2],
+    /// Passes that are kept at the same time, all of about this size.
+    pub passes: usize,
 }
 
 /// What one sequence takes.
-struct Size {
-    tokens: usize,
-    labels: usize,
-    grids: Vec<Grid>,
+#[derive(Debug, Clone)]
+pub struct Size {
+    /// Its length.
+    pub tokens: usize,
+    /// Tokens that are learnt.
+    pub labels: usize,
+    /// The images.
+    pub grids: Vec<Grid>,
 }
 
 impl Load {
@@ -47,13 +53,21 @@ impl Load {
         let loads = |step| {
             let sizes: Vec<Size> = plan.rows(step).iter().map(|rows| Size::of(rows)).collect();
             let batches = sizes.chunks(recipe.per_device_train_batch_size);
-            batches.map(|sizes| Self::new(processor, sizes, device)).collect()
+            batches.map(|sizes| Self::of_sequences(processor, sizes, device)).collect()
         };
         (0..steps).map(loads).collect()
     }
 
-    fn new(processor: &Processor, sizes: &[Size], device: &Device) -> Self {
-        let grids: Vec<Grid> = sizes.iter().flat_map(|size| size.grids.iter().copied()).collect();
+    /// Sequences with images of their own.
+    #[must_use]
+    pub fn of_sequences(processor: &Processor, sizes: &[Size], device: &Device) -> Self {
+        let grids = sizes.iter().flat_map(|size| size.grids.iter().copied()).collect();
+        Self::new(processor, sizes, grids, device)
+    }
+
+    /// Sequences that show these images, some of them perhaps the same.
+    #[must_use]
+    pub fn new(processor: &Processor, sizes: &[Size], grids: Vec<Grid>, device: &Device) -> Self {
         let segments = |is_whole: bool| match grids.is_empty() {
             true => [0, 0],
             false => {
@@ -69,6 +83,7 @@ impl Load {
             patches: grids.iter().map(Grid::patches).sum(),
             windows: segments(false),
             images: segments(true),
+            passes: 1,
             grids,
         }
     }

@@ -5,12 +5,11 @@
 //! both are trained, a softmax what goes into its exponential, what comes out, and its result, `silu`
 //! its input and its sigmoid.
 
-use super::Load;
-use crate::optimizer::{MatrixRule, Part};
-use crate::sft::SftRecipe;
+use super::{Adapted, Load, Training, Weights};
+use crate::optimizer::Part;
+use crate::trunk::Keep;
 use fine_r1_core::config::ModelConfig;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Bytes of a number in f32, in which everything but weights and activations is held.
 const F32: usize = size_of::<f32>();
@@ -18,61 +17,25 @@ const F32: usize = size_of::<f32>();
 /// does not fit into, and gradients of several operations are in flight at a time. Measured on five
 /// recipes of three sizes by `tests/reference/estimate.py`, which found 1.3 to 1.6.
 const SURPLUS: f64 = 1.35;
-
-/// Numbers of weights by what happens to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Weights {
-    /// All.
-    pub total: usize,
-    /// Those that are trained.
-    pub trained: usize,
-    /// Of these, those that Muon moves.
-    pub by_muon: usize,
-    /// The largest trained tensor.
-    pub largest: usize,
-    /// The head, where it is trained, or the embedding that serves as one.
-    pub head: usize,
-}
-
-impl Weights {
-    /// Counts tensors, given by stored name and shape.
-    #[must_use]
-    pub fn count(shapes: &BTreeMap<String, Vec<usize>>, recipe: &SftRecipe, tied: bool) -> Self {
-        let mut weights = Self::default();
-        for (name, shape) in shapes {
-            let count = shape.iter().product::<usize>();
-            weights.total += count;
-            let is_frozen = match Part::of(name) {
-                Part::VisionTower => recipe.freeze_vision_tower,
-                Part::Merger => recipe.freeze_multi_modal_projector,
-                Part::LanguageModel => recipe.freeze_language_model,
-            };
-            if is_frozen {
-                continue;
-            }
-            weights.trained += count;
-            weights.largest = weights.largest.max(count);
-            let (embeds, is_head) = (name.starts_with("model.embed_tokens."), name.starts_with("lm_head."));
-            if is_head || (tied && embeds) {
-                weights.head = count;
-            }
-            if recipe.optim == MatrixRule::Muon && shape.len() == 2 && !embeds && !is_head {
-                weights.by_muon += count;
-            }
-        }
-        weights
-    }
-}
+/// What the allocator keeps at least of parts of a step that went before, whose tensors had other sizes: measured on
+/// GRPO and DAPO of a tiny checkpoint, whatever their micro-batches.
+const KEPT: usize = 40 << 20;
 
 /// Where the bytes go at the peak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// The program itself, with data set and tokenizer.
     pub program: usize,
     /// The model.
     pub weights: usize,
+    /// A second model that the first is held near.
+    pub reference: usize,
     /// Moments, masters and averages.
     pub optimizer: usize,
+    /// Pictures of a step, and what the vision tower makes of them where that is kept.
+    pub pictures: usize,
+    /// Keys and values of answers in the making.
+    pub cache: usize,
     /// Gradients of the weights.
     pub gradients: usize,
     /// What blocks leave for the way back, and what is in flight on it.
@@ -85,48 +48,87 @@ impl Memory {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.program + self.weights + self.optimizer + self.gradients + self.activations + self.surplus
+        let models = self.weights + self.reference + self.optimizer;
+        let step = self.pictures + self.cache + self.gradients + self.activations;
+        self.program + models + step + self.surplus
+    }
+
+    /// What the allocator holds over what is counted, for so many bytes in flight.
+    #[must_use]
+    pub fn surplus_of(bytes: usize) -> usize {
+        ((SURPLUS - 1.0) * bytes as f64) as usize
+    }
+
+    /// The same behind parts of a step whose tensors had other sizes.
+    #[must_use]
+    pub fn after_other_parts(self) -> Self {
+        Self { surplus: self.surplus.max(KEPT), ..self }
     }
 }
 
-/// Peak memory of a run whose steps have these micro-batches.
-#[must_use]
-pub fn peak(
-    recipe: &SftRecipe,
-    config: &ModelConfig,
-    weights: &Weights,
-    steps: &[Vec<Load>],
-    program: usize,
-) -> Memory {
-    let width = if recipe.bf16 { F32 / 2 } else { F32 };
-    let adam = weights.trained - weights.by_muon;
-    let mut memories = 2 * adam + weights.by_muon;
-    memories += if recipe.bf16 { weights.trained } else { 0 };
-    memories += if recipe.ema_decay > 0.0 { weights.trained } else { 0 };
+/// A model and how it is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Trainee<'run> {
+    /// The recipe.
+    pub training: &'run Training,
+    /// Sizes of the model.
+    pub config: &'run ModelConfig,
+    /// Its weights.
+    pub weights: &'run Weights,
+    /// Its adapters.
+    pub adapted: &'run [Adapted],
+    /// Bytes of a number that blocks compute with.
+    pub width: usize,
+}
 
-    // Gradients that are there at the same time: one set for every worker, and the sum so far.
-    let workers = recipe.workers.min(steps.iter().map(Vec::len).max().unwrap_or(1)).max(1);
-    let has_sum = steps.iter().any(|step| step.len() > workers);
-    let sets = workers + usize::from(has_sum);
-    let one_pass = |load: &Load| Activations::of(recipe, config, load, width);
-    let group = |loads: &[Load]| -> usize {
-        loads.iter().map(|load| one_pass(load).at_peak(weights.trained * F32, weights.head * F32)).sum()
-    };
-    let during_passes = steps.iter().flat_map(|step| step.chunks(workers)).map(group).max().unwrap_or(0);
-    let sum = usize::from(has_sum) * weights.trained * F32;
-    // The update: gradients go one by one, each with a handful of numbers a weight in flight.
-    let during_update = weights.trained * F32 + 5 * weights.largest * F32;
-    let busy = (during_passes + sum).max(during_update).max(sets * weights.trained * F32);
-    let gradients = (sets * weights.trained * F32).min(busy);
-    let (weights, optimizer) = (weights.total * width, memories * F32);
-    let activations = busy - gradients;
-    Memory {
-        program,
-        weights,
-        optimizer,
-        gradients,
-        activations,
-        surplus: ((SURPLUS - 1.0) * activations as f64) as usize,
+impl Trainee<'_> {
+    /// Peak memory of updates that have these micro-batches.
+    #[must_use]
+    pub fn peak(&self, updates: &[Vec<Load>], program: usize) -> Memory {
+        let Self { training, weights, .. } = *self;
+        // Gradients that are there at the same time: one set for every worker, and the sum so far.
+        let workers = training.workers.min(updates.iter().map(Vec::len).max().unwrap_or(1)).max(1);
+        let has_sum = updates.iter().any(|update| update.len() > workers);
+        let sets = workers + usize::from(has_sum);
+        let one_pass = |load: &Load| Activations::of(self, load);
+        let group = |loads: &[Load]| -> usize {
+            loads.iter().map(|load| one_pass(load).at_peak(weights.trained * F32, weights.head * F32)).sum()
+        };
+        let during_passes =
+            updates.iter().flat_map(|update| update.chunks(workers)).map(group).max().unwrap_or(0);
+        let sum = usize::from(has_sum) * weights.trained * F32;
+        // The update: gradients go one by one, each with a handful of numbers a weight in flight.
+        let during_update = weights.trained * F32 + 5 * weights.largest * F32;
+        let busy = (during_passes + sum).max(during_update).max(sets * weights.trained * F32);
+        let gradients = (sets * weights.trained * F32).min(busy);
+        let activations = busy - gradients;
+        Memory {
+            program,
+            weights: weights.bytes,
+            optimizer: self.optimizer(),
+            gradients,
+            activations,
+            surplus: Memory::surplus_of(activations),
+            ..Memory::default()
+        }
+    }
+
+    /// Bytes that the optimizer remembers.
+    #[must_use]
+    pub fn optimizer(&self) -> usize {
+        let Self { training, weights, .. } = *self;
+        let adam = weights.trained - weights.by_muon;
+        let mut memories = 2 * adam + weights.by_muon;
+        // Adapters are held in f32 and need no masters.
+        memories += if training.bf16 && !training.adapter.is_lora() { weights.trained } else { 0 };
+        memories += if training.optimizer.average_decay > 0.0 { weights.trained } else { 0 };
+        memories * F32
+    }
+
+    /// Bytes that are in flight in a pass without gradient.
+    #[must_use]
+    pub fn in_flight(&self, load: &Load) -> usize {
+        Activations::of(self, load).in_flight
     }
 }
 
@@ -142,52 +144,65 @@ struct Activations {
 }
 
 impl Activations {
-    fn of(recipe: &SftRecipe, config: &ModelConfig, load: &Load, width: usize) -> Self {
+    fn of(trainee: &Trainee<'_>, load: &Load) -> Self {
+        let Trainee { training, config, adapted, width, .. } = *trainee;
         let (text, vision) = (&config.text, &config.vision);
         let tokens = load.tokens();
         let hidden = text.hidden_size;
         let kv_width = text.num_key_value_heads * text.head_dim();
         let scores = load.batch * text.num_attention_heads * load.seq * load.seq;
+        let is_lora = training.adapter.is_lora();
+        let frozen = training.frozen;
         let decoder = Block {
             stream: tokens * hidden,
             keys: tokens * kv_width,
             scores,
             inner: tokens * text.intermediate_size,
+            read: Read::of(is_lora || frozen.language_model, adapted, Part::LanguageModel),
         };
         let of_vision = |[count, longest]: [usize; 2]| Block {
             stream: load.patches * vision.hidden_size,
             keys: load.patches * vision.hidden_size,
             scores: vision.num_heads * count * longest * longest,
             inner: load.patches * vision.intermediate_size,
+            read: Read::of(is_lora || frozen.vision_tower, adapted, Part::VisionTower),
         };
         let (windows, images) = (of_vision(load.windows), of_vision(load.images));
         let whole = match vision.window_size {
             0 => vision.depth,
             _ => vision.fullatt_block_indexes.iter().filter(|index| **index < vision.depth).count(),
         };
-        let looks = !(recipe.freeze_vision_tower && recipe.freeze_multi_modal_projector);
+        let looks = !(frozen.vision_tower && frozen.merger);
+        // A frozen tower leaves nothing, but the inputs of its blocks are kept as soon as its merger is trained.
+        let is_kept = !frozen.vision_tower || (looks && training.keep == Keep::BlockInputs);
         let merged = load.patches / vision.merge_area();
         let merger = load.patches * vision.hidden_size * 5 + merged * vision.out_hidden_size;
         let blocks = |of: &dyn Fn(&Block) -> usize| {
             let decoder = text.num_hidden_layers * of(&decoder);
-            let tower = (vision.depth - whole) * of(&windows) + whole * of(&images) + merger;
-            // A pass through a frozen tower leaves nothing.
-            decoder + if looks { tower } else { 0 }
+            let tower = (vision.depth - whole) * of(&windows) + whole * of(&images);
+            decoder + if is_kept { tower } else { 0 } + if looks { merger } else { 0 }
         };
         let largest = |of: &dyn Fn(&Block) -> usize| {
             let tower = if load.patches > 0 { of(&windows).max(of(&images)) } else { 0 };
             of(&decoder).max(tower)
         };
         let outside = 3 * decoder.stream + load.patches * vision.patch_dim();
-        let (kept, in_flight) = if recipe.gradient_checkpointing {
-            (blocks(&|block| block.stream), largest(&|block| block.kept() + block.in_flight()))
-        } else {
-            (blocks(&Block::kept), largest(&Block::in_flight))
+        let (kept, in_flight) = match training.keep {
+            Keep::BlockInputs => {
+                (blocks(&|block| block.stream), largest(&|block| block.kept() + block.in_flight()))
+            }
+            Keep::Activations => (blocks(&Block::kept), largest(&Block::in_flight)),
+        };
+        let beside: usize = adapted.iter().map(|layer| beside(training, layer, load)).sum();
+        let layers = text.num_hidden_layers + if looks { vision.depth } else { 0 };
+        let (kept_beside, in_flight_beside) = match training.keep {
+            Keep::BlockInputs => (0, beside / layers.max(1)),
+            Keep::Activations => (beside, 0),
         };
         let rows = load.labels.min((crate::sft::MAX_SCORES / text.vocab_size).max(1));
         Self {
-            kept: (kept + outside) * width,
-            in_flight: in_flight * width,
+            kept: load.passes * ((kept + outside) * width + kept_beside),
+            in_flight: in_flight * width + in_flight_beside,
             scores: 5 * rows * text.vocab_size * F32,
         }
     }
@@ -201,6 +216,16 @@ impl Activations {
     }
 }
 
+/// Bytes that an adapter leaves besides the input of its layer: what the first factor makes of it, with dropout
+/// the input that is left and where, with `DoRA` both products.
+fn beside(training: &Training, layer: &Adapted, load: &Load) -> usize {
+    let rows = if layer.part == Part::LanguageModel { load.tokens() } else { load.patches };
+    let [output, input] = layer.dims;
+    let dropped = if training.adapter.lora_dropout > 0.0 { 2 * input } else { 0 };
+    let products = if training.adapter.use_dora { 2 * output } else { 0 };
+    rows * (training.adapter.lora_rank + dropped + products) * F32
+}
+
 /// Numbers that one block handles.
 struct Block {
     /// Its input.
@@ -211,13 +236,43 @@ struct Block {
     scores: usize,
     /// The feed-forward layer's width.
     inner: usize,
+    /// What its trained weights keep.
+    read: Read,
+}
+
+/// Which inputs are kept because a weight that they are multiplied with is trained, or an adapter beside it.
+struct Read {
+    norms: bool,
+    attention: bool,
+    attended: bool,
+    mlp: bool,
+    inner: bool,
+}
+
+impl Read {
+    fn of(frozen: bool, adapted: &[Adapted], part: Part) -> Self {
+        let any = |kinds: &[&str]| {
+            let is_adapted = |layer: &Adapted| layer.part == part && kinds.contains(&layer.kind.as_str());
+            !frozen || adapted.iter().any(is_adapted)
+        };
+        Self {
+            norms: !frozen,
+            attention: any(&["q_proj", "k_proj", "v_proj", "qkv"]),
+            attended: any(&["o_proj", "proj"]),
+            mlp: any(&["gate_proj", "up_proj", "fc1"]),
+            inner: any(&["down_proj", "fc2"]),
+        }
+    }
 }
 
 impl Block {
-    /// Both norms keep their input, scaled, and their result, attention its factors and its result, the
-    /// softmax and the gated layer as above.
+    /// Both norms keep their input and, where their weight is trained, what it scales; attention keeps its
+    /// factors, the softmax and the gated layer what is said above; a trained matrix keeps its input.
     fn kept(&self) -> usize {
-        8 * self.stream + 2 * self.keys + 3 * self.scores + 5 * self.inner
+        let Read { norms, attention, attended, mlp, inner } = self.read;
+        let kept = |is_kept: bool| usize::from(is_kept);
+        let streams = 3 + 2 * kept(norms) + kept(attention) + kept(attended) + kept(mlp);
+        streams * self.stream + 2 * self.keys + 3 * self.scores + (4 + kept(inner)) * self.inner
     }
 
     /// What going back through the widest place takes besides.

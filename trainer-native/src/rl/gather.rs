@@ -7,7 +7,7 @@ use super::reward::{Answered, Jury, Verdict, find_labels};
 use super::rollout::{Drawer, Drawn};
 use super::seed::{Purpose, derived};
 use super::tokens::PerToken;
-use super::views::{ConditionOn, Picture, PictureMaker};
+use super::views::{Picture, PictureMaker};
 use crate::dataset::epoch_order;
 use crate::workers::Workers;
 use anyhow::{Result, anyhow};
@@ -170,15 +170,7 @@ impl Gatherer<'_> {
 
     /// The groups of some questions, judged.
     fn groups(&self, jury: &mut Jury, step: usize, attempt: usize, rows: &[usize]) -> Result<Vec<Group>> {
-        let mut shown: Vec<Picture> = Vec::new();
-        for (picture, view) in self.recipe.active_views() {
-            shown.push(picture);
-            if view.conditioned_on == ConditionOn::Anchor {
-                shown.push(Picture::Anchor);
-            }
-        }
-        shown.sort();
-        shown.dedup();
+        let shown = self.recipe.shown();
         let work: Vec<(usize, Picture)> =
             rows.iter().flat_map(|row| shown.iter().map(|picture| (*row, *picture))).collect();
         let prompts = self.workers.map(work, |(row, picture)| self.prompt(row, picture, step))?;
@@ -203,10 +195,7 @@ impl Gatherer<'_> {
                 Estimator::Remax => Some(Drawer { temperature: 0.0, ..self.drawer }.draw(&prompts, 1, seed)?),
                 _ => None,
             };
-            let condition = match view.conditioned_on {
-                ConditionOn::Own => picture,
-                ConditionOn::Anchor => Picture::Anchor,
-            };
+            let condition = view.condition(picture);
             let verdicts = self.judge(jury, &groups, &drawn)?;
             let greedy = match &likeliest {
                 Some(likeliest) => self.judge(jury, &groups, likeliest)?,

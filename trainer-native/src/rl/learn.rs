@@ -1,21 +1,24 @@
 //! Moves the weights along the gradient of an objective.
 
-use super::average::{Average, Totals};
-use super::gather::{Answer, Group, step_advantages};
+use super::features::Features;
+use super::gather::{Group, step_advantages};
 use super::kl::{KlPlace, distance};
-use super::learnt::{Learnt, Mismatch};
-use super::log_prob::{CHUNK_ROWS, Scored, Scorer, TokenGradients, TokenScores};
-use super::objective::{ContrastScores, LossParts, LossSettings, TokenBatch, evaluate};
+use super::learnt::Learnt;
+use super::log_prob::{Scored, Scorer, TokenScores, chunk_rows};
 use super::recipe::RlRecipe;
+use super::reference::Reference;
+use super::step::{Contrast, Item, Moment, Step};
 use super::tokens::{PerToken, lengths, padded, rows};
 use super::views::Picture;
-use crate::optimizer::{AdamW, NamedGradients, accumulate, clip};
+use crate::optimizer::{AdamW, clip};
+use crate::trunk::{Keep, is_trained};
 use crate::workers::Workers;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::Device;
 use fine_r1_core::config::ModelConfig;
-use fine_r1_core::model::VisionLanguageModel;
+use fine_r1_core::model::{Prompt, VisionLanguageModel};
+use std::collections::BTreeSet;
 
 /// Everything that learning needs and does not change.
 #[derive(Clone, Copy)]
@@ -24,48 +27,10 @@ pub struct Teacher<'run> {
     pub recipe: &'run RlRecipe,
     /// Sizes of the model.
     pub config: &'run ModelConfig,
-    /// The model that the policy is held near, without recording.
-    pub reference: Option<&'run VisionLanguageModel>,
+    /// What the policy is held near.
+    pub reference: &'run Reference,
     /// Works side by side.
     pub workers: &'run Workers,
-}
-
-/// Where a step stands in its run.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// Number of the step, from 0.
-    pub step: usize,
-    /// Steps of the run.
-    pub total: usize,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Weight of the distance to the reference.
-    pub kl_coefficient: f64,
-}
-
-/// An answer with everything that is known before the updates.
-struct Item<'step> {
-    group: &'step Group,
-    answer: &'step Answer,
-    advantage: Vec<f32>,
-    old: Option<Vec<f32>>,
-    reference: Option<Vec<f32>>,
-    /// Scores under every contrast; nothing where they are computed anew with gradient.
-    contrasts: Vec<TokenScores>,
-}
-
-impl Item<'_> {
-    fn seen_with(&self, picture: Picture) -> Scored<'_> {
-        Scored { prompt: &self.group.prompts[&picture], answer: &self.answer.drawn.ids }
-    }
-}
-
-/// A contrast that is computed in this step.
-#[derive(Debug, Clone, Copy)]
-struct Contrast {
-    picture: Picture,
-    coefficient: f64,
-    left: f64,
 }
 
 impl Teacher<'_> {
@@ -82,13 +47,13 @@ impl Teacher<'_> {
     ) -> Result<(VisionLanguageModel, Learnt)> {
         let recipe = self.recipe;
         let mut learnt = Learnt::default();
-        let contrasts = self.contrasts(moment);
-        let items = self.items(&model.valid(), groups, &contrasts, moment, &mut learnt)?;
+        let step = self.step(&model, groups, moment)?;
+        let items = self.items(&model.valid(), groups, &step, &mut learnt)?;
         let per_group = recipe.answers_per_prompt();
         let mut updates = 0;
         for _ in 0..recipe.update.passes {
             for items in items.chunks(recipe.prompts_per_update() * per_group) {
-                let (mut gradients, parts, mismatch) = self.gradient(&model, items, &contrasts, moment)?;
+                let (mut gradients, parts, mismatch) = self.gradient(&model, items, &step, updates)?;
                 if updates == 0 {
                     learnt.mismatch = mismatch;
                 }
@@ -112,6 +77,28 @@ impl Teacher<'_> {
         Ok((model, learnt))
     }
 
+    fn step(&self, model: &VisionLanguageModel, groups: &[Group], moment: Moment) -> Result<Step> {
+        let contrasts = self.contrasts(moment);
+        if is_trained(&model.visual) {
+            return Ok(Step { moment, contrasts, features: None });
+        }
+        let prompts: Vec<&Prompt> = groups
+            .iter()
+            .flat_map(|group| {
+                let own = group.answers.iter().map(|answer| answer.condition);
+                let others = contrasts.iter().map(|contrast| contrast.picture);
+                let seen: BTreeSet<Picture> = own.chain(others).collect();
+                seen.into_iter().map(|picture| &group.prompts[&picture])
+            })
+            .collect();
+        let features = Some(self.look(&model.valid(), &prompts)?);
+        Ok(Step { moment, contrasts, features })
+    }
+
+    fn look(&self, model: &VisionLanguageModel, prompts: &[&Prompt]) -> Result<Features> {
+        Features::look(model, self.config, prompts, self.recipe.update.micro_batch_size, self.workers)
+    }
+
     fn contrasts(&self, moment: Moment) -> Vec<Contrast> {
         self.recipe
             .active_contrasts()
@@ -130,11 +117,11 @@ impl Teacher<'_> {
         &self,
         plain: &VisionLanguageModel,
         groups: &'step [Group],
-        contrasts: &[Contrast],
-        moment: Moment,
+        step: &Step,
         learnt: &mut Learnt,
     ) -> Result<Vec<Item<'step>>> {
         let recipe = self.recipe;
+        let known = step.features.as_ref();
         let mut items: Vec<Item<'step>> = groups
             .iter()
             .flat_map(|group| {
@@ -148,23 +135,22 @@ impl Teacher<'_> {
                 })
             })
             .collect();
-        let charged_in_reward = self.reference.is_some() && recipe.kl.place == KlPlace::Reward;
-        // A step of one update begins where its update does.
-        if recipe.updates_per_step() > 1 || charged_in_reward {
+        if recipe.scores_before_updates() {
             let old =
-                self.score(plain, &items, |item| item.seen_with(item.answer.condition), false)?.log_prob;
+                self.score(plain, &items, |item| item.seen_with(item.answer.condition), known, false)?;
+            let old = old.log_prob;
             items.iter_mut().zip(old).for_each(|(item, old)| item.old = Some(old));
         }
-        if let Some(reference) = self.reference {
+        if let Some(reference) = self.reference.model(plain) {
             let scores =
-                self.score(reference, &items, |item| item.seen_with(item.answer.condition), false)?;
+                self.score(&reference, &items, |item| item.seen_with(item.answer.condition), known, false)?;
             items.iter_mut().zip(scores.log_prob).for_each(|(item, row)| item.reference = Some(row));
         }
         if !recipe.parity.contrast_gradient {
-            let with_entropy = recipe.loss(moment.kl_coefficient).needs_entropy();
-            for contrast in contrasts {
+            let with_entropy = recipe.loss(step.moment.kl_coefficient).needs_entropy();
+            for contrast in &step.contrasts {
                 let scores =
-                    self.score(plain, &items, |item| item.seen_with(contrast.picture), with_entropy)?;
+                    self.score(plain, &items, |item| item.seen_with(contrast.picture), known, with_entropy)?;
                 let mut entropies = scores.entropy.into_iter();
                 for (item, log_prob) in items.iter_mut().zip(scores.log_prob) {
                     let entropy = entropies.next().into_iter().collect();
@@ -172,8 +158,8 @@ impl Teacher<'_> {
                 }
             }
         }
-        let penalties = match charged_in_reward {
-            true => self.penalties(&items, moment, learnt, &plain.device()),
+        let penalties = match recipe.charges_in_reward() {
+            true => self.penalties(&items, step.moment, learnt, &plain.device()),
             false => Vec::new(),
         };
         let advantages = step_advantages(recipe.advantage, groups, &penalties);
@@ -200,22 +186,30 @@ impl Teacher<'_> {
         apart
     }
 
-    /// Scores all answers without gradient.
-    fn score<'item>(
+    /// Scores all answers without gradient. Where the features of pictures are not `known`, every picture is
+    /// looked at once, however many micro-batches show it.
+    fn score<'item, 'step>(
         &self,
         model: &VisionLanguageModel,
-        items: &'item [Item<'_>],
-        seen: impl Fn(&'item Item<'_>) -> Scored<'item>,
+        items: &'item [Item<'step>],
+        seen: impl Fn(&'item Item<'step>) -> Scored<'item>,
+        known: Option<&Features>,
         with_entropy: bool,
     ) -> Result<TokenScores> {
+        let scored: Vec<Scored<'_>> = items.iter().map(seen).collect();
+        let own = match known {
+            Some(_) => None,
+            None => Some(self.look(model, &scored.iter().map(|one| one.prompt).collect::<Vec<_>>())?),
+        };
         let scorer = Scorer {
             model,
             config: self.config,
+            features: known.or(own.as_ref()),
             temperature: self.recipe.rollout.temperature,
             with_entropy,
-            chunk_rows: CHUNK_ROWS,
+            chunk_rows: chunk_rows(self.config),
+            keep: Keep::Activations,
         };
-        let scored: Vec<Scored<'_>> = items.iter().map(seen).collect();
         let batches =
             self.recipe.update.micro_batches(&scored, |one| one.prompt.ids.len() + one.answer.len());
         let mut all = TokenScores::default();
@@ -224,114 +218,5 @@ impl Teacher<'_> {
             all.entropy.extend(scores.entropy);
         }
         Ok(all)
-    }
-
-    /// The gradient of an update: micro-batches side by side, joined in a fixed order.
-    fn gradient(
-        &self,
-        model: &VisionLanguageModel,
-        items: &[Item<'_>],
-        contrasts: &[Contrast],
-        moment: Moment,
-    ) -> Result<(NamedGradients, LossParts, Mismatch)> {
-        let settings = self.recipe.loss(moment.kl_coefficient);
-        let batches = self.recipe.update.micro_batches(items, |item| {
-            let seen = item.seen_with(item.answer.condition);
-            seen.prompt.ids.len() + seen.answer.len()
-        });
-        let totals = Totals {
-            answers: items.len(),
-            tokens: items.iter().map(|item| item.answer.drawn.ids.len()).sum(),
-            micro_batches: batches.len(),
-        };
-        let (mut gradients, mut parts) = (NamedGradients::new(), LossParts::default());
-        let mut mismatch = Mismatch::default();
-        // No more gradients stand side by side than there are workers.
-        for batches in batches.chunks(self.workers.count()) {
-            let done = self.workers.map(batches.to_vec(), |batch| {
-                Ok(self.micro_batch(model, batch, contrasts, totals, &settings))
-            })?;
-            for (own, own_parts, own_mismatch) in done {
-                accumulate(&mut gradients, own);
-                parts += own_parts;
-                mismatch.join(own_mismatch);
-            }
-        }
-        Ok((gradients, parts, mismatch))
-    }
-
-    fn micro_batch(
-        &self,
-        model: &VisionLanguageModel,
-        items: &[Item<'_>],
-        contrasts: &[Contrast],
-        totals: Totals,
-        settings: &LossSettings<'_>,
-    ) -> (NamedGradients, LossParts, Mismatch) {
-        let recipe = self.recipe;
-        let plain = model.valid();
-        // Leaves of its own, so that the graphs of two workers share no lock.
-        let model = model.clone().fork(&model.device());
-        let scorer = Scorer {
-            model: &model,
-            config: self.config,
-            temperature: recipe.rollout.temperature,
-            with_entropy: settings.needs_entropy(),
-            chunk_rows: CHUNK_ROWS,
-        };
-        let read = |picture: fn(&Item<'_>) -> Picture| {
-            scorer.read(&items.iter().map(|item| item.seen_with(picture(item))).collect::<Vec<_>>())
-        };
-        let own_pass = read(|item| item.answer.condition);
-        let own = own_pass.scores(&plain);
-        let mut mismatch = Mismatch::default();
-        for (item, scored) in items.iter().zip(&own.log_prob) {
-            if item.answer.condition == item.answer.view {
-                mismatch.note(&item.answer.drawn.log_probs, scored);
-            }
-        }
-        let mut contrast_passes = Vec::new();
-        let mut contrast_scores = Vec::new();
-        for (index, contrast) in contrasts.iter().enumerate() {
-            let scores = if recipe.parity.contrast_gradient {
-                let seen: Vec<Scored<'_>> =
-                    items.iter().map(|item| item.seen_with(contrast.picture)).collect();
-                let pass = scorer.read(&seen);
-                let scores = pass.scores(&plain);
-                contrast_passes.push(pass);
-                scores
-            } else {
-                let mut joined = TokenScores::default();
-                for item in items {
-                    joined.log_prob.extend(item.contrasts[index].log_prob.clone());
-                    joined.entropy.extend(item.contrasts[index].entropy.clone());
-                }
-                joined
-            };
-            let Contrast { coefficient, left, .. } = *contrast;
-            contrast_scores.push(ContrastScores { coefficient, left, scores });
-        }
-        let lengths = lengths(&own.log_prob);
-        let longest = recipe.rollout.max_new_tokens;
-        let token_average = match recipe.parity.average {
-            Average::MicroBatchToken => Average::MicroBatchToken,
-            _ => Average::Token,
-        };
-        let batch = TokenBatch {
-            own,
-            old: items.iter().map(|item| item.old.clone()).collect(),
-            reference: items.iter().map(|item| item.reference.clone()).collect(),
-            contrasts: contrast_scores,
-            advantages: items.iter().map(|item| item.advantage.clone()).collect(),
-            weights: recipe.parity.average.weights(&lengths, totals, longest),
-            token_weights: token_average.weights(&lengths, totals, longest),
-        };
-        let evaluated = evaluate(&batch, settings, &plain.device());
-        let mut gradients = own_pass.backward(&evaluated.own);
-        let by_contrast: Vec<TokenGradients> = evaluated.contrasts.into_iter().flatten().collect();
-        for (pass, by_contrast) in contrast_passes.into_iter().zip(&by_contrast) {
-            accumulate(&mut gradients, pass.backward(by_contrast));
-        }
-        (gradients, evaluated.parts, mismatch)
     }
 }

@@ -2,19 +2,24 @@
 //!
 //! The network is read up to its last states, which stay; logits are made for some tokens at a time and
 //! dropped again. For the gradient the logits of each part are made once more: what an objective says about
-//! every token ([`TokenGradients`]) is carried through the head part by part, and through the network once.
-//! That is the chain rule, cut where the memory is.
+//! every token ([`TokenGradients`]) is carried through the head part by part, and through the network
+//! ([`Trunk`]) once. That is the chain rule, cut where the memory is.
 
+use super::features::Features;
 use super::tokens::PerToken;
 use crate::optimizer::{NamedGradients, accumulate, collect};
+use crate::sft::MAX_SCORES;
+use crate::trunk::{Keep, Trunk};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use fine_r1_core::config::ModelConfig;
-use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 
-/// Most rows of logits at a time.
-pub const CHUNK_ROWS: usize = 2048;
+/// Most rows of logits at a time: as many scores as fine-tuning holds.
+#[must_use]
+pub fn chunk_rows(config: &ModelConfig) -> usize {
+    (MAX_SCORES / config.text.vocab_size).max(1)
+}
 
 /// An answer behind the prompt that it is conditioned on.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,16 @@ pub struct Scored<'a> {
     pub prompt: &'a Prompt,
     /// The answer's tokens, the end token included.
     pub answer: &'a [u32],
+}
+
+impl Scored<'_> {
+    /// Prompt and answer in one sequence.
+    fn whole(&self) -> Prompt {
+        let mut whole = self.prompt.clone();
+        whole.ids.extend(self.answer);
+        whole.positions.push_text(self.answer.len());
+        whole
+    }
 }
 
 /// What the policy says about every token of some answers.
@@ -50,41 +65,39 @@ pub struct Scorer<'model> {
     pub model: &'model VisionLanguageModel,
     /// Its sizes.
     pub config: &'model ModelConfig,
+    /// What its vision tower makes of the prompts' pictures, where that is known already; no gradient flows
+    /// into the tower then.
+    pub features: Option<&'model Features>,
     /// What logits are divided by.
     pub temperature: f64,
     /// Whether entropies are computed.
     pub with_entropy: bool,
     /// Most rows of logits at a time.
     pub chunk_rows: usize,
+    /// What a pass with gradient keeps for the way back.
+    pub keep: Keep,
 }
 
 /// A forward pass up to the last states of all tokens that are scored.
 #[derive(Debug)]
 pub struct Pass<'model> {
     scorer: Scorer<'model>,
-    /// `[tokens of all answers, hidden]`
-    states: Tensor<2>,
+    trunk: Trunk<'model>,
+    /// The rows of the trunk's output that foretell the answers' tokens: `[tokens of all answers]`
+    rows: Tensor<1, Int>,
     targets: Vec<i32>,
     lengths: Vec<usize>,
 }
 
 impl<'model> Scorer<'model> {
-    /// Reads prompts and answers.
+    /// Reads prompts and answers. A picture that several prompts share is looked at once.
     #[must_use]
     pub fn read(self, scored: &[Scored<'_>]) -> Pass<'model> {
-        let wholes: Vec<Prompt> = scored
-            .iter()
-            .map(|one| {
-                let mut whole = one.prompt.clone();
-                whole.ids.extend(one.answer);
-                whole.positions.push_text(one.answer.len());
-                whole
-            })
-            .collect();
-        let borrowed: Vec<&Prompt> = wholes.iter().collect();
-        let embedded = self.model.embed(&borrowed, PaddingSide::Right, self.config);
-        let [batch, seq, hidden] = embedded.states.dims();
-        let states = self.model.read(embedded, None, self.config).reshape([batch * seq, hidden]);
+        let wholes: Vec<Prompt> = scored.iter().map(Scored::whole).collect();
+        let wholes: Vec<&Prompt> = wholes.iter().collect();
+        let features = self.features.and_then(|features| features.of(&wholes, self.config));
+        let trunk = Trunk::forward(self.model, self.config, &wholes, features, self.keep);
+        let seq = wholes.iter().map(|whole| whole.ids.len()).max().unwrap_or(0);
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         for (index, one) in scored.iter().enumerate() {
             // A token is foretold by the state before it.
@@ -92,9 +105,9 @@ impl<'model> Scorer<'model> {
             rows.extend((first..first + one.answer.len()).map(|row| row as i32));
             targets.extend(one.answer.iter().map(|id| *id as i32));
         }
-        let rows = Tensor::<1, Int>::from_ints(rows.as_slice(), &states.device());
+        let rows = Tensor::<1, Int>::from_ints(rows.as_slice(), &trunk.output().device());
         let lengths = scored.iter().map(|one| one.answer.len()).collect();
-        Pass { scorer: self, states: states.select(0, rows), targets, lengths }
+        Pass { scorer: self, trunk, rows, targets, lengths }
     }
 
     /// Log-probability and entropy of every row of states.
@@ -136,7 +149,7 @@ impl Pass<'_> {
     #[must_use]
     pub fn scores(&self, plain: &VisionLanguageModel) -> TokenScores {
         let scorer = Scorer { model: plain, ..self.scorer };
-        let states = self.states.clone().inner();
+        let states = self.states();
         let (mut log_probs, mut entropies) = (Vec::new(), Vec::new());
         for (start, targets) in self.chunks() {
             let (log_prob, entropy) = scorer.head(states.clone().narrow(0, start, targets.len()), targets);
@@ -155,13 +168,14 @@ impl Pass<'_> {
     /// The model does not record.
     #[must_use]
     pub fn backward(self, gradients: &TokenGradients) -> NamedGradients {
-        let device = self.states.device();
+        let all = self.states();
+        let device = self.scorer.model.device();
         let weights = [&gradients.log_prob, &gradients.entropy].map(|rows| rows.concat());
         let mut sum = NamedGradients::new();
         let mut by_state = Vec::new();
         for (start, targets) in self.chunks() {
             let count = targets.len();
-            let states = self.states.clone().narrow(0, start, count).detach().require_grad();
+            let states = Tensor::from_inner(all.clone().narrow(0, start, count)).require_grad();
             let (log_prob, entropy) = self.scorer.head(states.clone(), targets);
             let weight = |all: &[f32]| Tensor::<1>::from_floats(&all[start..start + count], &device);
             let mut loss = (log_prob * weight(&weights[0])).sum();
@@ -169,17 +183,25 @@ impl Pass<'_> {
                 loss = loss + (entropy * weight(&weights[1])).sum();
             }
             let mut part = loss.backward();
-            let by_part = states.grad_remove(&mut part).unwrap_or_else(|| states.inner().zeros_like());
-            by_state.push(Tensor::from_inner(by_part));
+            by_state.push(states.grad_remove(&mut part).unwrap_or_else(|| states.inner().zeros_like()));
             accumulate(&mut sum, collect(self.scorer.model, &mut part));
         }
         if by_state.is_empty() {
             return sum;
         }
-        let by_state = Tensor::cat(by_state, 0);
-        let mut rest = (self.states * by_state).sum().backward();
-        accumulate(&mut sum, collect(self.scorer.model, &mut rest));
+        let output = self.trunk.output();
+        let gradient =
+            output.zeros_like().select_assign(0, self.rows, Tensor::cat(by_state, 0), IndexingUpdateOp::Add);
+        accumulate(&mut sum, self.trunk.backward(gradient));
         sum
+    }
+
+    /// The states that foretell the answers' tokens, outside of any graph.
+    ///
+    /// # Shapes
+    /// - output: `[tokens of all answers, hidden]`
+    fn states(&self) -> Tensor<2> {
+        self.trunk.output().select(0, self.rows.clone())
     }
 
     /// Where parts begin, and their targets.
@@ -202,60 +224,4 @@ impl Pass<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{checkpoint, device};
-    use burn::module::Module;
-
-    /// The chain rule, cut into parts, gives what autograd gives in one piece; sums have another order.
-    const OTHER_ORDER: f32 = 1e-5;
-
-    #[test]
-    fn the_gradient_in_parts_is_the_gradient() {
-        let mut recording = device::storage().expect("a processor");
-        recording.device = recording.device.autodiff();
-        recording.precision = Some(fine_r1_core::weights::Precision::F32);
-        let recognizer = checkpoint::load(None, &recording).expect("the embedded model");
-        let (processor, model) = recognizer.into_parts();
-        let prompts = ["Which one?", "What is this airliner, and why?"]
-            .map(|text| processor.prompt(text, Vec::new()).expect("a prompt"));
-        let answers = ["A320, with two engines.", "E-190"]
-            .map(|text| processor.tokenizer().encode(text).expect("tokens"));
-        let scored: Vec<Scored<'_>> =
-            prompts.iter().zip(&answers).map(|(prompt, answer)| Scored { prompt, answer }).collect();
-        let weights = |scale: f32| -> PerToken {
-            answers.iter().map(|ids| ids.iter().map(|id| scale * ((id % 7) as f32 - 3.0)).collect()).collect()
-        };
-        let gradients = TokenGradients { log_prob: weights(0.1), entropy: weights(0.05) };
-        let scorer = Scorer {
-            model: &model,
-            config: processor.config(),
-            temperature: 0.8,
-            with_entropy: true,
-            chunk_rows: 3,
-        };
-        let pass = scorer.read(&scored);
-        let scores = pass.scores(&model.valid());
-        let found = pass.backward(&gradients);
-
-        let whole = scorer.read(&scored);
-        let (log_prob, entropy) = scorer.head(whole.states.clone(), &whole.targets);
-        let entropy = entropy.expect("asked for");
-        let read = |tensor: &Tensor<1>| tensor.to_data().iter::<f32>().collect::<Vec<f32>>();
-        for (found, expected) in [(&scores.log_prob, &log_prob), (&scores.entropy, &entropy)] {
-            for (found, expected) in found.concat().iter().zip(read(expected)) {
-                assert!((found - expected).abs() < OTHER_ORDER, "{found}, expected {expected}");
-            }
-        }
-        let weight = |rows: &PerToken| Tensor::<1>::from_floats(rows.concat().as_slice(), &model.device());
-        let loss =
-            (log_prob * weight(&gradients.log_prob)).sum() + (entropy * weight(&gradients.entropy)).sum();
-        let expected = collect(&model, &mut loss.backward());
-        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-        for (name, expected) in expected {
-            let scale = expected.clone().abs().max().into_scalar::<f32>().max(1.0);
-            let apart = (found[&name].clone() - expected).abs().max().into_scalar::<f32>();
-            assert!(apart <= OTHER_ORDER * scale, "{name}: {apart} of {scale}");
-        }
-    }
-}
+mod tests;

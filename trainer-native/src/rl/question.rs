@@ -5,6 +5,7 @@
 //! there, names that are inherited and confuse: <https://github.com/PKU-ICST-MIPL/FineR1_ICLR2026/issues/4>.
 //! Here `positive` and `negative` are read as well.
 
+use crate::bounded::read_image;
 use crate::checkpoint::read_text;
 use crate::dataset::split_content;
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +13,7 @@ use fine_r1_core::prompt::question::{DEFAULT_QUESTION, INSTRUCTION};
 use fine_r1_core::prompt::{Content, Message, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +72,19 @@ pub enum Source {
     Path(PathBuf),
     /// An encoded file.
     Bytes(Vec<u8>),
+}
+
+impl Source {
+    /// The encoded file and its name, for messages.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self, question: &Question) -> Result<(Cow<'_, [u8]>, String)> {
+        Ok(match self {
+            Self::Path(path) => (Cow::from(read_image(path)?), path.display().to_string()),
+            Self::Bytes(bytes) => (Cow::from(bytes.as_slice()), question.source.clone()),
+        })
+    }
 }
 
 /// One row.

@@ -17,11 +17,14 @@ use super::schedule::NoiseSettings;
 use super::surrogate::PolicySettings;
 use super::update::UpdateSettings;
 use super::views::{ContrastView, MaskSettings, Picture, RolloutView};
+use crate::adapter::{AdapterSettings, Adapting};
 use crate::checkpoint::read_text;
+use crate::trainee::Frozen;
 use anyhow::{Context, Result, anyhow, bail};
 use fine_r1_core::image::perturb::NOISE_STEPS;
+use fine_r1_core::weights::Precision;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A run of reinforcement learning.
@@ -56,6 +59,9 @@ pub struct RlRecipe {
     pub image_min_pixels: u64,
     /// Largest area of an image; 0 takes the checkpoint's.
     pub image_max_pixels: u64,
+    /// What is trained, and in which form the rest is held. Its keys may also stand at the top, as in recipes
+    /// for `sft`.
+    pub adapter: AdapterSettings,
     /// Where the expectation of an answer comes from.
     pub advantage: Estimator,
     /// Rows.
@@ -103,6 +109,7 @@ impl Default for RlRecipe {
             freeze_language_model: false,
             image_min_pixels: 0,
             image_max_pixels: 0,
+            adapter: AdapterSettings::default(),
             advantage: Estimator::Grpo,
             data: DataSettings::default(),
             rollout: RolloutSettings::default(),
@@ -157,7 +164,7 @@ impl RlRecipe {
             defaults
                 .insert("parity".into(), toml::Value::try_from(preset.apply(objective.defaults().parity))?);
         }
-        merge(&mut defaults, given);
+        merge(&mut defaults, gather_adapter(given)?);
         Ok(defaults.try_into()?)
     }
 
@@ -216,12 +223,44 @@ impl RlRecipe {
             ("filter.max_tries", is_count(self.filter.max_tries)),
             ("reward.command.timeout_secs", is_above_zero(self.reward.command.timeout_secs)),
         ];
-        for (key, (is_right, expected)) in checks {
+        for (key, (is_right, expected)) in checks.into_iter().chain(self.adapter.checks()) {
             if !is_right {
                 bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
             }
         }
         Ok(())
+    }
+
+    /// Parts that stay as they are.
+    #[must_use]
+    pub fn frozen(&self) -> Frozen {
+        Frozen {
+            vision_tower: self.freeze_vision_tower,
+            merger: self.freeze_multi_modal_projector,
+            language_model: self.freeze_language_model,
+        }
+    }
+
+    /// What an adapter of these settings begins with.
+    #[must_use]
+    pub fn adapting<'run>(&'run self, settings: &'run AdapterSettings) -> Adapting<'run> {
+        Adapting { settings, base: &self.model_name_or_path, frozen: self.frozen(), seed: self.seed }
+    }
+
+    /// How weights that are trained are held and written.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        Precision::F32
+    }
+
+    /// Pictures that answers are drawn from or learnt from.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Picture> {
+        let mut shown = BTreeSet::new();
+        for (picture, view) in self.active_views() {
+            shown.extend([picture, view.condition(picture)]);
+        }
+        shown.into_iter().collect()
     }
 
     /// Answers to a question, over all views.
@@ -265,6 +304,26 @@ impl RlRecipe {
         self.rollout.prompts_per_step.div_ceil(self.prompts_per_update()) * self.update.passes
     }
 
+    /// Whether answers are scored before the updates: a step of one update begins where its update does, and
+    /// needs no scores of its own for that.
+    #[must_use]
+    pub fn scores_before_updates(&self) -> bool {
+        self.updates_per_step() > 1 || self.charges_in_reward()
+    }
+
+    /// Whether the distance to the reference is taken from rewards.
+    #[must_use]
+    pub fn charges_in_reward(&self) -> bool {
+        self.needs_reference() && self.kl.place == KlPlace::Reward
+    }
+
+    /// Whether the reference is the policy with its adapter switched off. Where modules are trained as a whole it
+    /// is a model of its own, as it is without adapter.
+    #[must_use]
+    pub fn refers_to_itself(&self) -> bool {
+        self.adapter.is_lora() && self.adapter.whole_modules().is_empty()
+    }
+
     /// Whether a reference model is needed.
     #[must_use]
     pub fn needs_reference(&self) -> bool {
@@ -282,6 +341,23 @@ impl RlRecipe {
             parity: &self.parity,
         }
     }
+}
+
+/// Puts keys of the adapter that stand at the top into their table.
+fn gather_adapter(mut given: toml::Table) -> Result<toml::Table> {
+    // All keys, also those that are left out where they have no value.
+    let every =
+        AdapterSettings { lora_alpha: Some(1.0), quantization_bit: Some(4), ..AdapterSettings::default() };
+    let mut found = toml::Table::new();
+    for (key, _) in toml::Table::try_from(every)? {
+        if let Some(value) = given.remove(&key) {
+            found.insert(key, value);
+        }
+    }
+    if !found.is_empty() {
+        merge(&mut given, toml::Table::from_iter([("adapter".to_owned(), found.into())]));
+    }
+    Ok(given)
 }
 
 #[cfg(test)]
@@ -325,6 +401,16 @@ mod tests {
         assert!(resolve(Objective::Tapo, "[parity]\npreset = \"printed\"").is_err());
         let noisy = resolve(Objective::NoisyRollout, "[parity]\npreset = \"released\"").expect("a recipe");
         assert_eq!(noisy.parity.entropy, EntropyKind::Distribution, "its code takes entropy from logits");
+    }
+
+    #[test]
+    fn keys_of_the_adapter_stand_at_the_top_or_in_their_table() {
+        let of = |text: &str| resolve(Objective::Grpo, text).expect("a recipe").adapter;
+        let expected = AdapterSettings { lora_rank: 4, lora_alpha: Some(8.0), ..AdapterSettings::default() };
+        assert_eq!(of("lora_rank = 4\nlora_alpha = 8.0"), expected);
+        assert_eq!(of("[adapter]\nlora_rank = 4\nlora_alpha = 8.0"), expected);
+        assert_eq!(of("lora_alpha = 8.0\n[adapter]\nlora_rank = 4"), expected);
+        assert!(resolve(Objective::Grpo, "[adapter]\nrank = 4").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! once, however many answers they get; answers that are complete leave the batch, and the next prompt's
 //! enter (continuous batching: <https://www.usenix.org/conference/osdi22/presentation/yu>).
 
+use crate::device::computes_on_host;
 use crate::workers::Workers;
 use anyhow::{Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopReason, StopRules};
@@ -122,6 +123,7 @@ impl Drawer<'_> {
         // A token of a picture in an answer would ask for a picture when the answer is scored.
         let banned = [config.tokens.image];
         let mut session = Session::open(self.model, config, options).with_log_probs().with_banned(&banned);
+        session = session.with_draws_on_device(!computes_on_host(&self.model.device()));
         let empty =
             Drawn { ids: Vec::new(), log_probs: Vec::new(), text: String::new(), stop: StopReason::Length };
         let mut drawn = vec![vec![empty; answers]; prompts.len()];

@@ -11,6 +11,8 @@ pub enum Purpose {
     Picture = 1,
     /// Answers.
     Rollout = 2,
+    /// What adapters do not see of their inputs.
+    Dropout = 3,
 }
 
 /// A generator for one purpose at one place of a run.

@@ -2,16 +2,17 @@
 
 use super::question::Question;
 use super::recipe::RlRecipe;
+use super::reference::Reference;
 use super::state::RunState;
+use crate::adapter::AdapterConfig;
 use crate::checkpoint;
 use crate::device::OpenDevice;
-use crate::optimizer::{AdamW, AdamWConfig};
+use crate::optimizer::AdamW;
 use crate::run_folder::{OPTIMIZER, Start, damaged};
-use crate::trainee::{Frozen, read_processor};
+use crate::trainee::{self, read_processor};
 use anyhow::{Context, Result};
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::{CheckpointFiles, Processor};
-use fine_r1_core::weights::Precision;
 use std::path::Path;
 
 /// Models and what belongs to them.
@@ -22,8 +23,10 @@ pub struct Opened {
     pub processor: Processor,
     /// The policy; it records.
     pub model: VisionLanguageModel,
-    /// What the policy is held near, where a recipe asks for it.
-    pub reference: Option<VisionLanguageModel>,
+    /// What is trained, where it is not the policy's own weights.
+    pub adapter: Option<AdapterConfig>,
+    /// What the policy is held near.
+    pub reference: Reference,
     /// Its state is that of the folder.
     pub optimizer: AdamW,
 }
@@ -39,22 +42,11 @@ pub fn open(recipe: &RlRecipe, start: &Start<RunState>, device: &OpenDevice) -> 
         Start::Anew => None,
         Start::From { folder, .. } => Some(folder.as_path()),
     };
-    // Weights that are trained are kept in f32.
-    let plain = OpenDevice { precision: Some(Precision::F32), ..device.clone() };
-    let training = OpenDevice { device: device.device.clone().autodiff(), ..plain.clone() };
-    let frozen = Frozen {
-        vision_tower: recipe.freeze_vision_tower,
-        merger: recipe.freeze_multi_modal_projector,
-        language_model: recipe.freeze_language_model,
-    };
-    let model = checkpoint::load_weights(saved.unwrap_or(base), processor.config(), &training)?;
-    let model = frozen.freeze(model);
-    let reference = match recipe.needs_reference() {
-        true => Some(checkpoint::load_weights(base, processor.config(), &plain)?),
-        false => None,
-    };
+    let adapting = recipe.adapting(&recipe.adapter);
+    let (model, adapter) = trainee::load(adapting, saved, recipe.precision(), processor.config(), device)?;
+    let reference = Reference::open(recipe, processor.config(), device)?;
     let optimizer = open_optimizer(recipe, saved, device)?;
-    Ok(Opened { files, processor, model, reference, optimizer })
+    Ok(Opened { files, processor, model, adapter, reference, optimizer })
 }
 
 /// Steps of the run: as many as the epochs have questions for, at least one.
@@ -70,15 +62,7 @@ pub fn total_steps(recipe: &RlRecipe, questions: &[Question]) -> usize {
 }
 
 fn open_optimizer(recipe: &RlRecipe, saved: Option<&Path>, device: &OpenDevice) -> Result<AdamW> {
-    let update = &recipe.update;
-    let config = AdamWConfig {
-        matrices: update.optim,
-        beta_1: update.adam_beta1,
-        beta_2: update.adam_beta2,
-        epsilon: update.adam_epsilon,
-        weight_decay: update.weight_decay,
-        average_decay: 0.0,
-    };
+    let config = recipe.update.optimizer();
     match saved {
         None => Ok(AdamW::new(config)),
         Some(folder) => AdamW::load(config, &checkpoint::map(folder, OPTIMIZER)?, &device.device)

@@ -6,7 +6,7 @@
 use super::alarm::alarms;
 use super::gather::{Gathered, Gatherer};
 use super::kl::next_coefficient;
-use super::learn::{Moment, Teacher};
+use super::learn::Teacher;
 use super::log::{LogLine, Timing, read_until};
 use super::objective::Objective;
 use super::question::{Question, labels, read_questions};
@@ -16,6 +16,7 @@ use super::reward::Jury;
 use super::rollout::Drawer;
 use super::setup::{Opened, open, total_steps};
 use super::state::RunState;
+use super::step::Moment;
 use super::views::PictureMaker;
 use crate::checkpoint::{self, write_file};
 use crate::device::OpenDevice;
@@ -23,12 +24,12 @@ use crate::optimizer::AdamW;
 use crate::progress::interrupted;
 use crate::run_folder::{OPTIMIZER, RunFolder, Start};
 use crate::sft::learning_rate;
+use crate::trainee::Keeper;
 use crate::workers::Workers;
 use anyhow::{Result, anyhow};
 use burn::module::Module;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::Processor;
-use fine_r1_core::weights::Precision;
 use std::time::Instant;
 
 /// So many steps in a row may learn nothing before the run ends.
@@ -49,7 +50,8 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
     let labels = labels(&questions);
     let longest = recipe.rollout.max_new_tokens;
     let mut jury = Jury::new(&recipe.reward, recipe.parity.accuracy, labels.clone(), longest)?;
-    let Opened { files, processor, mut model, reference, mut optimizer } = open(recipe, &start, device)?;
+    let Opened { files, processor, mut model, adapter, reference, mut optimizer } =
+        open(recipe, &start, device)?;
     let total = total_steps(recipe, &questions);
     let log = recipe.output_dir.join("log.jsonl");
     folder.open()?;
@@ -65,9 +67,15 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         recipe.output_dir.display()
     );
 
+    let keeper = Keeper {
+        files: &files,
+        config: processor.config(),
+        adapter: adapter.as_ref(),
+        precision: recipe.precision(),
+    };
     let save = |state: &RunState, model: &VisionLanguageModel, optimizer: &AdamW| {
         folder.save(state.step, state, |into| {
-            checkpoint::save(into, &files, processor.config(), &model.valid(), Precision::F32)?;
+            keeper.save(into, &model.valid())?;
             checkpoint::write_file_with(&into.join(OPTIMIZER), |path| optimizer.save(path))
         })?;
         folder.keep(recipe.save_total_limit, None)
@@ -76,8 +84,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
     let workers = Workers::new(recipe.workers)?;
     let run =
         Run { recipe, questions: &questions, labels: &labels, processor: &processor, workers: &workers };
-    let teacher =
-        Teacher { recipe, config: processor.config(), reference: reference.as_ref(), workers: &workers };
+    let teacher = Teacher { recipe, config: processor.config(), reference: &reference, workers: &workers };
     let (begun, first_step) = (Instant::now(), state.step);
     while state.step < total {
         let step = state.step;
@@ -131,7 +138,7 @@ pub fn train(objective: Objective, recipe: &RlRecipe, device: &OpenDevice, resum
         history.push(line);
     }
     save(&state, &model, &optimizer)?;
-    checkpoint::save(&recipe.output_dir, &files, processor.config(), &model.valid(), Precision::F32)?;
+    keeper.save(&recipe.output_dir, &model.valid())?;
     eprintln!("wrote {}", recipe.output_dir.display());
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! How weights are moved, as a recipe says it.
 
-use crate::optimizer::MatrixRule;
+use crate::optimizer::{AdamWConfig, MatrixRule};
 use crate::sft::Schedule;
+use crate::trunk::Keep;
 use serde::{Deserialize, Serialize};
 
 /// The `[update]` table of a recipe.
@@ -17,6 +18,8 @@ pub struct UpdateSettings {
     /// Most tokens of a micro-batch, prompts and padding included; 0 leaves it to the answers. One answer is
     /// always taken.
     pub micro_batch_tokens: usize,
+    /// Compute what goes on inside blocks a second time for the way back instead of keeping it.
+    pub gradient_checkpointing: bool,
     /// What moves the matrices: `adamw` or `muon`.
     pub optim: MatrixRule,
     /// Highest learning rate.
@@ -44,6 +47,7 @@ impl Default for UpdateSettings {
             passes: 1,
             micro_batch_size: 4,
             micro_batch_tokens: 0,
+            gradient_checkpointing: false,
             optim: MatrixRule::Adamw,
             learning_rate: 1e-6,
             lr_scheduler_type: Schedule::Constant,
@@ -58,6 +62,25 @@ impl Default for UpdateSettings {
 }
 
 impl UpdateSettings {
+    /// What a pass keeps for the way back.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        if self.gradient_checkpointing { Keep::BlockInputs } else { Keep::Activations }
+    }
+
+    /// Constants of the optimizer.
+    #[must_use]
+    pub fn optimizer(&self) -> AdamWConfig {
+        AdamWConfig {
+            matrices: self.optim,
+            beta_1: self.adam_beta1,
+            beta_2: self.adam_beta2,
+            epsilon: self.adam_epsilon,
+            weight_decay: self.weight_decay,
+            average_decay: 0.0,
+        }
+    }
+
     /// Cuts a list of answers into micro-batches, in order. `tokens` gives the length of an answer with its
     /// prompt.
     pub fn micro_batches<'items, T>(

@@ -13,14 +13,12 @@
 use super::question::{Question, Source};
 use super::schedule::{Annealing, NoiseSettings};
 use super::seed::{Purpose, generator};
-use crate::bounded::read_image;
 use anyhow::{Context, Result, anyhow};
 use fine_r1_core::image::perturb::{blacken_patches, diffuse};
 use fine_r1_core::image::{DecodeLimits, decode, fit};
 use fine_r1_core::recognizer::Processor;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// A picture of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +56,17 @@ pub struct RolloutView {
     /// Which picture they are learnt from.
     #[serde(default)]
     pub conditioned_on: ConditionOn,
+}
+
+impl RolloutView {
+    /// The picture that answers drawn from `picture` are learnt from.
+    #[must_use]
+    pub fn condition(&self, picture: Picture) -> Picture {
+        match self.conditioned_on {
+            ConditionOn::Own => picture,
+            ConditionOn::Anchor => Picture::Anchor,
+        }
+    }
 }
 
 /// An entry of `[contrasts]`.
@@ -131,25 +140,15 @@ impl PictureMaker<'_> {
         picture: Picture,
         step: usize,
     ) -> Result<Vec<RgbImage>> {
-        let anchor = || read_all(question, &question.images);
+        let photos = read_all(question, question.sources(picture)?)?;
+        let picture = match picture {
+            Picture::Negative if question.negative.is_none() => Picture::Mask,
+            picture => picture,
+        };
         let mut random = generator(self.seed, Purpose::Picture, &[step as u64, row as u64]);
         match picture {
-            Picture::Anchor => anchor(),
-            Picture::Positive => {
-                let paths = question.positive.as_ref().with_context(|| {
-                    format!(
-                        "{}: the row has no positive picture\nhint: name one in `image_noisy` or `positive`, make rows \
-                         with `trainer-native triplets`, or set views.positive.answers=0",
-                        question.source
-                    )
-                })?;
-                read_all(question, paths)
-            }
-            Picture::Negative => match &question.negative {
-                Some(paths) => read_all(question, paths),
-                None => self.pictures(question, row, Picture::Mask, step),
-            },
-            Picture::Mask => anchor()?
+            Picture::Anchor | Picture::Positive | Picture::Negative => Ok(photos),
+            Picture::Mask => photos
                 .into_iter()
                 .map(|photo| {
                     let photo = match self.mask_space {
@@ -165,8 +164,28 @@ impl PictureMaker<'_> {
                 .collect(),
             Picture::Noise => {
                 let noise = self.noise.at(step, self.total_steps);
-                Ok(anchor()?.iter().map(|photo| diffuse(photo, noise, &mut random)).collect())
+                Ok(photos.iter().map(|photo| diffuse(photo, noise, &mut random)).collect())
             }
+        }
+    }
+}
+
+impl Question {
+    /// The files that a picture is made from.
+    ///
+    /// # Errors
+    /// The row lacks the picture.
+    pub fn sources(&self, picture: Picture) -> Result<&[Source]> {
+        match picture {
+            Picture::Anchor | Picture::Mask | Picture::Noise => Ok(&self.images),
+            Picture::Negative => Ok(self.negative.as_deref().unwrap_or(&self.images)),
+            Picture::Positive => self.positive.as_deref().with_context(|| {
+                format!(
+                    "{}: the row has no positive picture\nhint: name one in `image_noisy` or `positive`, make rows with \
+                     `trainer-native triplets`, or set views.positive.answers=0",
+                    self.source
+                )
+            }),
         }
     }
 }
@@ -175,10 +194,7 @@ fn read_all(question: &Question, sources: &[Source]) -> Result<Vec<RgbImage>> {
     sources
         .iter()
         .map(|source| {
-            let (bytes, name) = match source {
-                Source::Path(path) => (Cow::from(read_image(path)?), path.display().to_string()),
-                Source::Bytes(bytes) => (Cow::from(bytes.as_slice()), question.source.clone()),
-            };
+            let (bytes, name) = source.read(question)?;
             decode(&bytes, &DecodeLimits::default())
                 .map_err(|error| anyhow!("{name}: {error}\nhint: {}", error.hint()))
         })

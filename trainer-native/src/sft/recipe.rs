@@ -3,7 +3,7 @@
 use super::labels::LabelRules;
 use super::llamafactory::translate;
 use super::{Schedule, learning_rate};
-use crate::adapter::QuantizationType;
+use crate::adapter::{AdapterSettings, FinetuningType, QuantizationType};
 use crate::checkpoint::read_text;
 use crate::dataset::{Augmentation, MixStrategy};
 use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
@@ -197,17 +197,6 @@ pub struct SftRecipe {
     pub double_quantization: bool,
 }
 
-/// What is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FinetuningType {
-    /// The weights themselves.
-    #[default]
-    Full,
-    /// An adapter beside frozen weights.
-    Lora,
-}
-
 impl Default for SftRecipe {
     fn default() -> Self {
         Self {
@@ -379,20 +368,10 @@ impl SftRecipe {
             ("max_grad_norm", (self.max_grad_norm >= 0.0, "a number of at least 0")),
             ("image_augmentation", ((0.0..=1.0).contains(&self.image_augmentation), "from 0 to 1")),
             ("image_mirroring", ((0.0..=1.0).contains(&self.image_mirroring), "from 0 to 1")),
-            ("lora_rank", is_count(self.lora_rank)),
-            ("lora_alpha", is_above_zero(self.lora_alpha.unwrap_or(1.0))),
-            ("lora_dropout", ((0.0..1.0).contains(&self.lora_dropout), "at least 0 and below 1")),
-            ("quantization_bit", (matches!(self.quantization_bit, None | Some(4 | 8)), "4 or 8")),
-            (
-                "finetuning_type",
-                (
-                    self.finetuning_type == FinetuningType::Lora
-                        || (self.quantization_bit.is_none()
-                            && self.adapter_name_or_path.as_os_str().is_empty()),
-                    "lora where quantization_bit or adapter_name_or_path is set",
-                ),
-            ),
-        ] {
+        ]
+        .into_iter()
+        .chain(self.adapter().checks())
+        {
             if !is_right {
                 bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
             }
@@ -512,6 +491,25 @@ impl SftRecipe {
             vision_tower: self.freeze_vision_tower,
             merger: self.freeze_multi_modal_projector,
             language_model: self.freeze_language_model,
+        }
+    }
+
+    /// The keys of the adapter.
+    #[must_use]
+    pub fn adapter(&self) -> AdapterSettings {
+        AdapterSettings {
+            finetuning_type: self.finetuning_type,
+            adapter_name_or_path: self.adapter_name_or_path.clone(),
+            lora_rank: self.lora_rank,
+            lora_alpha: self.lora_alpha,
+            lora_dropout: self.lora_dropout,
+            lora_target: self.lora_target.clone(),
+            use_rslora: self.use_rslora,
+            use_dora: self.use_dora,
+            additional_target: self.additional_target.clone(),
+            quantization_bit: self.quantization_bit,
+            quantization_type: self.quantization_type,
+            double_quantization: self.double_quantization,
         }
     }
 

@@ -10,6 +10,7 @@ use fine_r1_core::model::positions::Positions;
 use fine_r1_core::recognizer::Processor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 use std::thread;
 
 /// A sample, ready for the model.
@@ -120,6 +121,7 @@ pub fn read_sample(
     let encoded = encode(processor, row, &grids, rules)?;
     let merge = processor.config().vision.spatial_merge_size;
     let positions = Positions::of_prompt(&encoded.ids, processor.config().tokens.image, &grids, merge)?;
+    let images = images.into_iter().map(Arc::new).collect();
     let prompt = Prompt { ids: encoded.ids, positions, images, ..Prompt::default() };
     Ok(Sample { prompt, is_label: encoded.is_label })
 }

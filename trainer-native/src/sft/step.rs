@@ -96,7 +96,7 @@ impl<'step> MicroBatch<'step> {
         recipe: &SftRecipe,
         weight: f64,
     ) -> (f64, NamedGradients) {
-        let trunk = Trunk::forward(model, config, &self.prompts, recipe.keep());
+        let trunk = Trunk::forward(model, config, &self.prompts, None, recipe.keep());
         let loss = head_loss(model, &trunk.output(), &self.labels, weight, MAX_SCORES);
         let mut gradients = trunk.backward(loss.gradient);
         accumulate(&mut gradients, loss.head);

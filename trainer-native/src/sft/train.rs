@@ -8,8 +8,8 @@ use super::plan::Plan;
 use super::step::{Pass, run_step};
 use super::survey::{Depth, survey};
 use super::vision::{self, Lesson};
-use super::{FinetuningType, SftRecipe, Stage};
-use crate::adapter::{self, AdapterConfig};
+use super::{SftRecipe, Stage};
+use crate::adapter::{AdapterConfig, Adapting};
 use crate::checkpoint::{self, write_file};
 use crate::dataset::Conversation;
 use crate::device::OpenDevice;
@@ -17,7 +17,7 @@ use crate::journal::{Entry, Evaluation, Journal, Provenance, Training};
 use crate::optimizer::{AdamW, NamedGradients, Rates, clip};
 use crate::progress::{Progress, interrupted};
 use crate::run_folder::{Best, Facts, OPTIMIZER, RunFolder, Start, damaged};
-use crate::trainee;
+use crate::trainee::{self, Keeper};
 use crate::workers::Workers;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -276,12 +276,13 @@ impl<'recipe> Run<'recipe> {
     }
 
     fn write_model(&self, folder: &Path, model: &VisionLanguageModel) -> Result<()> {
-        match &self.adapter {
-            Some(adapter) => adapter::save(folder, adapter, model),
-            None => {
-                checkpoint::save(folder, &self.files, self.processor.config(), model, precision(self.recipe))
-            }
-        }
+        let keeper = Keeper {
+            files: &self.files,
+            config: self.processor.config(),
+            adapter: self.adapter.as_ref(),
+            precision: precision(self.recipe),
+        };
+        keeper.save(folder, model)
     }
 }
 
@@ -292,22 +293,13 @@ fn load_model(
     processor: &Processor,
     device: &OpenDevice,
 ) -> Result<(VisionLanguageModel, Option<AdapterConfig>)> {
-    match recipe.finetuning_type {
-        FinetuningType::Full => {
-            let folder = saved.unwrap_or(&recipe.model_name_or_path);
-            let device = OpenDevice {
-                device: device.device.clone().autodiff(),
-                precision: Some(precision(recipe)),
-                ..device.clone()
-            };
-            let model = checkpoint::load_weights(folder, processor.config(), &device)?;
-            Ok((recipe.frozen().freeze(model), None))
-        }
-        FinetuningType::Lora => {
-            let (model, adapter) = adapter::begin(recipe, saved, processor.config(), device)?;
-            Ok((model, Some(adapter)))
-        }
-    }
+    let adapting = Adapting {
+        settings: &recipe.adapter(),
+        base: &recipe.model_name_or_path,
+        frozen: recipe.frozen(),
+        seed: recipe.seed,
+    };
+    trainee::load(adapting, saved, precision(recipe), processor.config(), device)
 }
 
 /// How weights that are trained are held and written.

@@ -94,6 +94,14 @@ impl QuantizedMatrix {
         self.codes.len() + self.scales.bytes()
     }
 
+    /// Bytes that a matrix of this size will hold.
+    #[must_use]
+    pub fn bytes_of([output, input]: [usize; 2], quantizer: Quantizer) -> usize {
+        let numbers = output * input;
+        let codes = numbers.div_ceil(quantizer.kind.codes_per_byte());
+        codes + Scales::bytes_of(numbers.div_ceil(BLOCK), quantizer.double)
+    }
+
     /// The numbers that some of the codes stand for.
     #[must_use]
     pub fn numbers(&self, range: Range<usize>) -> Vec<f32> {
@@ -258,6 +266,10 @@ mod tests {
             [matrix_4.bytes(), double.bytes(), matrix_8.bytes()],
             [2688 + 336, 2688 + 84 + 4 + 4, 5376 + 336]
         );
+        for (matrix, double) in [(&matrix_4, false), (&double, true), (&matrix_8, false)] {
+            let quantizer = Quantizer { kind: matrix.kind, double };
+            assert_eq!(QuantizedMatrix::bytes_of(DIMS, quantizer), matrix.bytes(), "{quantizer:?}");
+        }
     }
 
     #[test]

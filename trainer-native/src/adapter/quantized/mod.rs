@@ -38,6 +38,12 @@ pub struct Quantizer {
 }
 
 impl Quantizer {
+    /// Bytes that a matrix `[out, in]` takes.
+    #[must_use]
+    pub fn bytes(self, [output, input]: [usize; 2]) -> usize {
+        QuantizedMatrix::bytes_of([output, input], self)
+    }
+
     /// Packs a layer's weight, whose numbers are given up; returns the bytes that it takes now.
     ///
     /// # Panics

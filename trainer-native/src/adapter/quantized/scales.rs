@@ -57,6 +57,13 @@ impl Scales {
         }
     }
 
+    /// Bytes that so many scales will hold.
+    #[must_use]
+    pub fn bytes_of(count: usize, double: bool) -> usize {
+        const WIDTH: usize = size_of::<f32>();
+        if double { count + WIDTH * count.div_ceil(GROUP) + WIDTH } else { WIDTH * count }
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -112,6 +119,7 @@ mod tests {
             assert!((double.of(block) - scale).abs() < 0.01, "{block}");
         }
         assert_eq!((Scales::new(scales.clone(), false).bytes(), double.bytes()), (2400, 600 + 12 + 4));
+        assert_eq!([false, true].map(|double| Scales::bytes_of(600, double)), [2400, 600 + 12 + 4]);
         let equal = Scales::new(vec![0.5; 10], true);
         assert_eq!(equal.of(9), 0.5);
     }

@@ -7,6 +7,7 @@ use fine_r1_core::config::preset;
 use fine_r1_core::image::{Grid, Patches};
 use fine_r1_core::model::positions::Positions;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Sums in another order.
 const ROUNDING: f32 = 2e-6;
@@ -31,6 +32,7 @@ fn prompts(config: &ModelConfig) -> (Vec<Prompt>, Vec<Vec<bool>>) {
     let prompt = |ids: &[u32], images: Vec<Patches>| {
         let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
         let positions = Positions::of_prompt(ids, 90, &grids, 2).expect("places for the picture");
+        let images = images.into_iter().map(Arc::new).collect();
         Prompt { ids: ids.to_vec(), positions, images, ..Prompt::default() }
     };
     let prompts = vec![
@@ -63,7 +65,7 @@ fn in_chunks(
     keep: Keep,
     max_scores: usize,
 ) -> (f32, NamedGradients) {
-    let trunk = Trunk::forward(model, config, prompts, keep);
+    let trunk = Trunk::forward(model, config, prompts, None, keep);
     let loss = head_loss(model, &trunk.output(), labels, weight, max_scores);
     let mut gradients = trunk.backward(loss.gradient);
     accumulate(&mut gradients, loss.head);
@@ -145,7 +147,7 @@ fn without_labels_there_is_no_loss() {
     let (model, config) = model();
     let (prompts, _) = prompts(&config);
     let trunk_prompts: Vec<&Prompt> = prompts.iter().collect();
-    let trunk = Trunk::forward(&model, &config, &trunk_prompts, Keep::BlockInputs);
+    let trunk = Trunk::forward(&model, &config, &trunk_prompts, None, Keep::BlockInputs);
     let loss = head_loss(&model, &trunk.output(), &Labels::default(), 1.0, MAX_SCORES);
     assert!(loss.sum.is_none() && loss.head.is_empty());
 }
@@ -177,7 +179,7 @@ fn chunks_and_recomputation_take_less_memory() {
     let labels = Labels::new(&prompts, &is_label);
     let run = |keep| in_chunks(&model, &config, &prompts, &labels, 1.0, keep, 1 << 21);
     // Weights and their gradients are there in all three.
-    drop(Trunk::forward(&model, &config, &prompts, Keep::BlockInputs));
+    drop(Trunk::forward(&model, &config, &prompts, None, Keep::BlockInputs));
     let start = peak_mebibytes();
     let (loss, _) = run(Keep::BlockInputs);
     let recomputed = peak_mebibytes() - start;
