@@ -10,6 +10,8 @@ pub mod contrastive;
 pub mod embed;
 pub mod generate;
 pub mod image;
+#[cfg(feature = "kernels")]
+pub mod kernels;
 pub mod model;
 pub mod prompt;
 pub mod reasoning;

@@ -17,6 +17,9 @@ pub struct TestArgs {
     /// In the browser: build and test the module for WebGPU, too, 20 minutes and more the first time.
     #[arg(long, requires = "browser")]
     webgpu: bool,
+    /// Kernels of our own instead, on a GPU that wgpu finds, Mesa's software one included.
+    #[arg(long, conflicts_with = "browser")]
+    kernels: bool,
 }
 
 /// Runs all checks in order of their cost.
@@ -25,6 +28,7 @@ pub struct TestArgs {
 /// The first check that fails.
 pub fn run(arguments: &TestArgs) -> Result<()> {
     match &arguments.browser {
+        None if arguments.kernels => test_kernels(),
         None => test_natively(),
         Some(names) => test_in_browser(names, !arguments.webgpu),
     }
@@ -51,6 +55,11 @@ fn test_natively() -> Result<()> {
     step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     step("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test_kernels() -> Result<()> {
+    let selection = ["--package=fine-r1-tests", "--features=kernels", "--test=kernels"];
+    step("kernels", cargo(&["test", "--locked"]).args(selection))
 }
 
 fn test_in_browser(names: &[String], cpu_only: bool) -> Result<()> {

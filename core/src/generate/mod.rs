@@ -1,5 +1,6 @@
 //! From a prompt to tokens: the one decode loop, the sampler, and when to stop.
 
+mod draw;
 mod row;
 mod sampler;
 mod session;

@@ -81,6 +81,12 @@ impl Sampler {
         }
     }
 
+    /// The row's next random number, from 0 to below 1, for who draws elsewhere.
+    pub(super) fn uniform(&mut self) -> f32 {
+        // 24 random bits are what f32 holds.
+        (self.random.next_u64() >> 40) as f32 / (1_u32 << 24) as f32
+    }
+
     /// Chooses a token from its scores (`[vocab]`).
     pub fn choose(&mut self, logits: &mut [f32], options: &SamplingOptions) -> u32 {
         if options.repetition_penalty != 1.0 {

@@ -3,6 +3,7 @@
 //! [`Session::begin`] reads the prompts; every [`Session::step`] gives one token to every answer that
 //! is not finished. Nothing else in this project decodes. To cancel, stop calling.
 
+use super::draw::{Drawn, can_draw, draw};
 use super::row::{Chosen, Read, Row, read};
 use super::{SamplingOptions, StopReason, StopRules};
 use crate::config::ModelConfig;
@@ -102,6 +103,8 @@ pub struct Session<'model> {
     wants_log_probs: bool,
     /// Tokens that are never chosen.
     banned: Vec<u32>,
+    /// Whether tokens are drawn on the device, where options allow it.
+    draws_on_device: bool,
 }
 
 impl<'model> Session<'model> {
@@ -120,10 +123,8 @@ impl<'model> Session<'model> {
         let draws = |number: usize| (seed, number as u64);
         let Read { cache, scores, rows } = read(model, config, tokenizer, prompts, &options, &draws)?;
         let rows = if options.stop.max_new_tokens == 0 { Vec::new() } else { rows };
-        let (wants_log_probs, banned) = (false, Vec::new());
         let numbers = prompts.len() * options.answers;
-        let scores = Some(scores);
-        Ok(Self { model, config, options, cache, rows, scores, numbers, wants_log_probs, banned })
+        Ok(Self { cache, rows, scores: Some(scores), numbers, ..Self::open(model, config, options) })
     }
 
     /// A session without prompts, for [`Session::admit`].
@@ -135,7 +136,18 @@ impl<'model> Session<'model> {
     ) -> Self {
         let cache = model.cache(0, Vec::new(), config);
         let (rows, banned) = (Vec::new(), Vec::new());
-        Self { model, config, options, cache, rows, scores: None, numbers: 0, wants_log_probs: false, banned }
+        Self {
+            model,
+            config,
+            options,
+            cache,
+            rows,
+            scores: None,
+            numbers: 0,
+            wants_log_probs: false,
+            banned,
+            draws_on_device: false,
+        }
     }
 
     /// Answers in the making.
@@ -193,6 +205,14 @@ impl<'model> Session<'model> {
     #[must_use]
     pub fn with_log_probs(mut self) -> Self {
         self.wants_log_probs = true;
+        self
+    }
+
+    /// Draws tokens where the scores are, as far as options allow it, so that one number a row comes back instead
+    /// of a score for every token. Same distribution, other draws from the same seed than on the host.
+    #[must_use]
+    pub fn with_draws_on_device(mut self, draws_on_device: bool) -> Self {
+        self.draws_on_device = draws_on_device;
         self
     }
 
@@ -256,6 +276,22 @@ impl<'model> Session<'model> {
         self.model.logits(states.reshape([batch, hidden]))
     }
 
+    /// Draws on the device; ids, log-probabilities and counts of odd scores come back in one reading.
+    async fn draw(&mut self, scores: Tensor<2>) -> Result<Vec<Chosen>, GenerateError> {
+        let uniforms: Vec<f32> = self.rows.iter_mut().map(|row| row.sampler.uniform()).collect();
+        let Drawn { ids, log_probs, odd } = draw(scores, &self.options.sampling, &self.banned, &uniforms);
+        // Ids of all vocabularies are below 2²⁴: f32 holds them.
+        let all = Tensor::cat(vec![ids.float(), log_probs, odd.float()], 1);
+        let data = all.into_data_async().await.map_err(GenerateError::Device)?;
+        let numbers: Vec<f32> = data.iter::<f32>().collect();
+        let (rows, _) = numbers.as_chunks::<3>();
+        if rows.iter().any(|[_, _, odd]| *odd > 0.0) {
+            return Err(GenerateError::NotANumber);
+        }
+        let wants = self.wants_log_probs;
+        Ok(rows.iter().map(|[id, log_prob, _]| (*id as u32, wants.then_some(*log_prob))).collect())
+    }
+
     async fn choose(&mut self, scores: Tensor<2>) -> Result<Vec<Chosen>, GenerateError> {
         let options = &self.options.sampling;
         if options.is_plain_argmax() && !self.wants_log_probs && self.banned.is_empty() {
@@ -269,6 +305,9 @@ impl<'model> Session<'model> {
                 return Err(GenerateError::NotANumber);
             }
             return Ok(rows.iter().map(|[id, _]| (*id as u32, None)).collect());
+        }
+        if self.draws_on_device && can_draw(options) {
+            return self.draw(scores).await;
         }
         let [_, vocab] = scores.dims();
         let mut data = scores.into_data_async().await.map_err(GenerateError::Device)?;

@@ -4,6 +4,8 @@
 //! weight at load and at save, and is the faster order for the one-row products of decoding.
 
 use super::{LowRank, row_squares};
+#[cfg(feature = "kernels")]
+use crate::kernels;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
@@ -41,6 +43,15 @@ pub trait PackedWeight: Debug + Send + Sync {
     /// # Shapes
     /// - output: `[out]`
     fn row_squares(&self) -> Tensor<1>;
+}
+
+/// A layer without adapter, whose weight is not packed.
+#[cfg(feature = "kernels")]
+pub(crate) struct Plain {
+    /// `[out, in]`
+    pub weight: Tensor<2>,
+    /// `[out]`
+    pub bias: Option<Tensor<1>>,
 }
 
 /// Sizes of a [`Linear`].
@@ -90,6 +101,12 @@ impl Linear {
     /// - output: `[..., out]`
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "kernels")]
+        if let Some(Plain { weight, bias: None }) = self.plain()
+            && let Some(product) = kernels::gemv(&input, &weight)
+        {
+            return product;
+        }
         let [output, width] = self.dims();
         let mut dims = input.dims();
         let rows = dims.iter().product::<usize>() / width;
@@ -106,6 +123,51 @@ impl Linear {
         product.reshape(dims)
     }
 
+    /// The product, added to what it is a residual of.
+    ///
+    /// # Shapes
+    /// - input: `[..., in]`
+    /// - states and output: `[..., out]`
+    #[must_use]
+    pub fn forward_add<const D: usize>(&self, input: Tensor<D>, states: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "kernels")]
+        if let Some(Plain { weight, bias: None }) = self.plain()
+            && let Some(sum) = kernels::gemv_add(&input, &weight, &states)
+        {
+            return sum;
+        }
+        states + self.forward(input)
+    }
+
+    /// Three layers of one input.
+    ///
+    /// # Shapes
+    /// - input: `[..., in]`
+    /// - outputs: `[..., out]`
+    #[must_use]
+    pub fn forward_three<const D: usize>(layers: [&Self; 3], input: Tensor<D>) -> [Tensor<D>; 3] {
+        #[cfg(feature = "kernels")]
+        if let Some(products) = Self::three_products(layers, &input) {
+            return products;
+        }
+        layers.map(|layer| layer.forward(input.clone()))
+    }
+
+    #[cfg(feature = "kernels")]
+    fn three_products<const D: usize>(layers: [&Self; 3], input: &Tensor<D>) -> Option<[Tensor<D>; 3]> {
+        let plain = |layer: &Self| layer.plain().and_then(|plain| Some((plain.weight, plain.bias?)));
+        let [first, second, third] = layers.map(plain);
+        let [(first, first_bias), (second, second_bias), (third, third_bias)] = [first?, second?, third?];
+        kernels::gemv_three(input, &[first, second, third], &[first_bias, second_bias, third_bias])
+    }
+
+    /// The layer's numbers, where it is nothing but them.
+    #[cfg(feature = "kernels")]
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        let is_plain = self.adapter.is_none() && self.packed.is_none();
+        is_plain.then(|| Plain { weight: self.weight.val(), bias: self.bias.as_ref().map(Param::val) })
+    }
+
     /// Without bias and adapter.
     ///
     /// # Shapes
@@ -115,7 +177,14 @@ impl Linear {
         match &self.packed {
             Some(packed) => packed.product(input),
             // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
-            None => input.matmul(self.weight.val().transpose()),
+            None => {
+                let weight = self.weight.val();
+                #[cfg(feature = "kernels")]
+                if let Some(product) = kernels::gemv(&input, &weight) {
+                    return product;
+                }
+                input.matmul(weight.transpose())
+            }
         }
     }
 

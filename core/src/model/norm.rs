@@ -29,10 +29,33 @@ impl RmsNorm {
         let weight = self.weight.val();
         let [hidden] = weight.dims();
         assert_shape!(input, [.., hidden]);
+        #[cfg(feature = "kernels")]
+        if let Some(normed) = crate::kernels::rms_norm(&input, &weight, self.epsilon) {
+            return normed;
+        }
         let dtype = input.dtype();
         let input = input.cast(DType::F32);
         let scale = (input.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();
         (input * scale).cast(dtype) * weight.unsqueeze()
+    }
+
+    /// The sum of two inputs, and its norm.
+    ///
+    /// # Shapes
+    /// - inputs and outputs: `[..., hidden]`
+    #[must_use]
+    pub fn forward_sum<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        residual: Tensor<D>,
+    ) -> (Tensor<D>, Tensor<D>) {
+        #[cfg(feature = "kernels")]
+        if let Some(both) = crate::kernels::add_rms_norm(&input, &residual, &self.weight.val(), self.epsilon)
+        {
+            return both;
+        }
+        let sum = input + residual;
+        (sum.clone(), self.forward(sum))
     }
 }
 

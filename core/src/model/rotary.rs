@@ -35,6 +35,20 @@ impl Rotary {
         Self { cos: self.cos * scale, sin: self.sin * scale }
     }
 
+    /// Splits projected queries or keys into heads, and turns them by their positions' angles.
+    ///
+    /// # Shapes
+    /// - states: `[batch, seq, heads × head_dim]`
+    /// - output: `[batch, heads, seq, head_dim]`
+    #[must_use]
+    pub fn split(&self, states: Tensor<3>, heads: usize) -> Tensor<4> {
+        #[cfg(feature = "kernels")]
+        if let Some(turned) = crate::kernels::rotate_heads(&states, self, heads) {
+            return turned;
+        }
+        self.apply(split_heads(states, heads))
+    }
+
     /// Turns queries or keys by their positions' angles.
     ///
     /// # Shapes
@@ -52,6 +66,17 @@ impl Rotary {
             3,
         )
     }
+}
+
+/// Takes heads apart that lie side by side.
+///
+/// # Shapes
+/// - states: `[batch, seq, heads × head_dim]`
+/// - output: `[batch, heads, seq, head_dim]`
+#[must_use]
+pub fn split_heads(states: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, seq, width] = states.dims();
+    states.reshape([batch, seq, heads, width / heads]).swap_dims(1, 2)
 }
 
 /// `θ^(−2i / dim)` for `i` below `dim / 2`, in f32.

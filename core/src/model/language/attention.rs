@@ -3,6 +3,7 @@
 use super::Context;
 use crate::config::TextConfig;
 use crate::model::attend::attend;
+use crate::model::rotary::split_heads;
 use crate::model::{Cache, Linear, LinearConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -52,17 +53,16 @@ impl Attention {
     ) -> Tensor<3> {
         let [batch, seq, hidden] = input.dims();
         assert_shape!(input, [batch, seq, hidden]);
-        let split = |states: Tensor<3>, heads: usize| {
-            let [_, _, width] = states.dims();
-            states.reshape([batch, seq, heads, width / heads]).swap_dims(1, 2)
-        };
-        let query = context.rotary.apply(split(self.q_proj.forward(input.clone()), self.heads));
-        let key = context.rotary.apply(split(self.k_proj.forward(input.clone()), self.kv_heads));
-        let value = split(self.v_proj.forward(input), self.kv_heads);
-        let (key, value) = match cache {
-            Some((cache, layer)) => cache.store(layer, key, value),
-            None => (key, value),
-        };
-        self.o_proj.forward(attend(query, key, value, context.mask.clone()))
+        let projected = Linear::forward_three([&self.q_proj, &self.k_proj, &self.v_proj], input);
+        let mask = context.mask.clone();
+        self.o_proj.forward(match cache {
+            Some((cache, layer)) => cache.attend(layer, projected, &context.rotary, mask),
+            None => {
+                let [query, key, value] = projected;
+                let query = context.rotary.split(query, self.heads);
+                let key = context.rotary.split(key, self.kv_heads);
+                attend(query, key, split_heads(value, self.kv_heads), mask)
+            }
+        })
     }
 }

@@ -44,7 +44,7 @@ impl DecoderBlock {
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         let attended = self.self_attn.forward(self.input_layernorm.forward(input.clone()), context, cache);
-        let states = input + attended;
-        states.clone() + self.mlp.forward(self.post_attention_layernorm.forward(states))
+        let (states, normed) = self.post_attention_layernorm.forward_sum(input, attended);
+        self.mlp.forward_add(normed, states)
     }
 }

@@ -1,5 +1,7 @@
 //! SwiGLU feed-forward layer: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
 
+#[cfg(feature = "kernels")]
+use crate::kernels;
 use crate::model::{Linear, LinearConfig};
 use burn::module::Module;
 use burn::tensor::activation::silu;
@@ -29,6 +31,32 @@ impl Mlp {
     /// - input and output: `[..., hidden]`
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        self.down_proj.forward(silu(self.gate_proj.forward(input.clone())) * self.up_proj.forward(input))
+        self.down_proj.forward(self.open(input))
+    }
+
+    /// The layer's output, added to what it is a residual of.
+    ///
+    /// # Shapes
+    /// - input, states and output: `[..., hidden]`
+    #[must_use]
+    pub fn forward_add<const D: usize>(&self, input: Tensor<D>, states: Tensor<D>) -> Tensor<D> {
+        self.down_proj.forward_add(self.open(input), states)
+    }
+
+    fn open<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "kernels")]
+        if let Some(opened) = self.open_rows(&input) {
+            return opened;
+        }
+        silu(self.gate_proj.forward(input.clone())) * self.up_proj.forward(input)
+    }
+
+    #[cfg(feature = "kernels")]
+    fn open_rows<const D: usize>(&self, input: &Tensor<D>) -> Option<Tensor<D>> {
+        let [gate, up] = [self.gate_proj.plain()?, self.up_proj.plain()?];
+        if gate.bias.is_some() || up.bias.is_some() {
+            return None;
+        }
+        kernels::gemv_swiglu(input, &gate.weight, &up.weight)
     }
 }

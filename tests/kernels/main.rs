@@ -1,0 +1,53 @@
+//! Kernels of our own on a GPU (or a software one), each beside the plain path on the processor.
+//!
+//! `cargo xtask test --kernels`; with Mesa's software Vulkan (Debian: `mesa-vulkan-drivers`) a machine without a GPU will
+//! do.
+
+mod decode_attention;
+mod gemv;
+mod norm;
+mod quantized;
+mod rotary;
+
+use burn::tensor::{DType, Device, DeviceKind, Tensor, TensorData};
+
+/// The order of sums, in f32.
+const OTHER_ORDER: f32 = 2e-5;
+
+/// Where kernels run.
+fn gpu() -> Device {
+    Device::wgpu(DeviceKind::DefaultDevice)
+}
+
+/// Numbers from −2 to 2 that repeat late; each `seed` has its own.
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    (0..count)
+        .map(|_| {
+            // Numerical Recipes' generator; its upper bits are good enough here.
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 22) as f32 - 2.0
+        })
+        .collect()
+}
+
+/// The same tensor on the device and on the processor.
+fn both<const D: usize>(shape: [usize; D], seed: u32) -> [Tensor<D>; 2] {
+    let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
+    [gpu(), Device::flex()].map(|device| Tensor::from_data(data.clone(), (&device, DType::F32)))
+}
+
+/// # Panics
+/// A number is further from the expected one than the order of sums explains, by the largest of them.
+#[track_caller]
+fn assert_close<const D: usize>(what: &str, found: Tensor<D>, expected: Tensor<D>) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let [found, expected] =
+        [found, expected].map(|tensor| tensor.into_data().iter::<f32>().collect::<Vec<f32>>());
+    let scale = expected.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+    assert!(scale > 0.0, "{what}: nothing to compare");
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let apart = (found - expected).abs() / scale;
+        assert!(apart <= OTHER_ORDER, "{what}, number {index}: {found}, expected {expected}");
+    }
+}
