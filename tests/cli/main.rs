@@ -18,6 +18,7 @@ mod estimate;
 mod evaluate;
 mod evaluate_results;
 mod export;
+mod gpu_check;
 mod inspect;
 mod manifest;
 mod recognize;

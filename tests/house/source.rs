@@ -45,7 +45,7 @@ pub fn sources(folder: &str) -> Vec<Source> {
 
 /// All Rust files of all rooms.
 pub fn all_sources() -> Vec<Source> {
-    ["core/src", "trainer-native/src", "web", "www", "xtask/src", "tests"]
+    ["core/src", "trainer-native/cubecl-llvm", "trainer-native/src", "web", "www", "xtask/src", "tests"]
         .into_iter()
         .flat_map(sources)
         .collect()

@@ -244,7 +244,7 @@ pub fn cast<M: Module>(module: M, dtype: DType) -> M {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let is_trained = param.val().is_require_grad();
             param.map(|tensor| {
-                let tensor = tensor.detach().cast(self.0);
+                let tensor = tensor.cast(self.0).detach();
                 if is_trained { tensor.require_grad() } else { tensor }
             })
         }

@@ -1,7 +1,12 @@
 //! Where the model runs. The only file that knows which backends this build has.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(any(feature = "cuda", test))]
+mod requirements;
+
 use crate::adapter::{LinearMap, record};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use clap::ValueEnum;
 use fine_r1_core::weights::Precision;
@@ -32,10 +37,29 @@ pub struct OpenDevice {
     pub precision: Option<Precision>,
 }
 
+impl OpenDevice {
+    /// What the machine calls it.
+    #[must_use]
+    pub fn hardware(&self) -> String {
+        #[cfg(any(feature = "cuda", feature = "vulkan"))]
+        if let Some(identity) = self.device.identity() {
+            return identity.name;
+        }
+        format!("a processor with {} threads", rayon::current_num_threads())
+    }
+
+    /// Whether products of f32 are computed from TF32, which has 10 bits of mantissa: CubeCL's tensor cores
+    /// on NVIDIA's GPUs.
+    #[must_use]
+    pub fn has_tf32(&self) -> bool {
+        self.name == "cuda"
+    }
+}
+
 /// Opens the device.
 ///
 /// # Errors
-/// This build does not have the backend.
+/// This build does not have the backend, or this machine lacks what it needs; the message says what.
 pub fn open(choice: DeviceChoice) -> Result<OpenDevice> {
     match choice {
         DeviceChoice::Auto => automatic(),
@@ -77,14 +101,28 @@ pub fn apply(input: Tensor<2>, map: &Arc<dyn LinearMap>) -> Tensor<2> {
     panic!("no backend of this build holds a tensor of {:?}", input.device());
 }
 
-fn automatic() -> Result<OpenDevice> {
-    if cfg!(feature = "cuda") {
-        cuda()
-    } else if cfg!(feature = "vulkan") {
-        vulkan()
-    } else {
-        flex()
+/// Whether a device's memory is the host's.
+#[must_use]
+pub fn computes_on_host(device: &Device) -> bool {
+    #[cfg(any(feature = "cuda", feature = "vulkan"))]
+    if matches!(device.clone().inner().as_dispatch(), burn::backend::DispatchDevice::Cube(_)) {
+        return false;
     }
+    let _ = device;
+    true
+}
+
+/// The first of this build's backends for which the machine has everything.
+fn automatic() -> Result<OpenDevice> {
+    type Open = fn() -> Result<OpenDevice>;
+    let backends: [(bool, Open); 2] = [(cfg!(feature = "cuda"), cuda), (cfg!(feature = "vulkan"), vulkan)];
+    for (_, open) in backends.into_iter().filter(|(is_built, _)| *is_built) {
+        match open() {
+            Ok(device) => return Ok(device),
+            Err(error) => eprintln!("note: {error}"),
+        }
+    }
+    flex()
 }
 
 #[cfg(feature = "flex")]
@@ -100,8 +138,9 @@ fn flex() -> Result<OpenDevice> {
 }
 
 #[cfg(feature = "cuda")]
-#[expect(clippy::unnecessary_wraps, reason = "a build without this backend answers with an error")]
 fn cuda() -> Result<OpenDevice> {
+    // burn panics where something is missing.
+    cuda::probe().check()?;
     Ok(OpenDevice { device: Device::cuda(0), name: "cuda", precision: None })
 }
 
@@ -111,11 +150,25 @@ fn cuda() -> Result<OpenDevice> {
 }
 
 #[cfg(feature = "vulkan")]
-#[expect(clippy::unnecessary_wraps, reason = "a build without this backend answers with an error")]
 fn vulkan() -> Result<OpenDevice> {
-    use burn::tensor::DeviceKind;
+    use burn::tensor::wgpu::WgpuBackend;
+    use std::sync::Mutex;
+
+    /// The runtime can be set up once.
+    static DEVICE: Mutex<Option<Device>> = Mutex::new(None);
+    let mut opened = DEVICE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let device = match opened.clone() {
+        Some(device) => device,
+        None => Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init().map_err(|error| {
+            anyhow::anyhow!(
+                "Vulkan gives no device: {error}\n\
+                 hint: `vulkaninfo --summary` must list a GPU; install its driver (Debian: mesa-vulkan-drivers, or \
+                 NVIDIA's own), and in a container pass the GPU through"
+            )
+        })?,
+    };
+    *opened = Some(device.clone());
     // WGSL and many drivers have no bf16 arithmetic.
-    let device = Device::vulkan(DeviceKind::DefaultDevice);
     Ok(OpenDevice { device, name: "vulkan", precision: Some(Precision::F32) })
 }
 
@@ -126,7 +179,7 @@ fn vulkan() -> Result<OpenDevice> {
 
 #[cfg(not(all(feature = "flex", feature = "cuda", feature = "vulkan")))]
 fn absent(name: &str) -> Result<OpenDevice> {
-    bail!(
+    anyhow::bail!(
         "this build has no `{name}` device\nhint: build it with `cargo build --release -p trainer-native --features {name}`, \
          or leave out --device"
     )

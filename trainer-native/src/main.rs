@@ -11,6 +11,7 @@ mod device;
 mod embedder;
 mod estimate;
 mod evaluate;
+mod gpu_check;
 mod journal;
 mod optimizer;
 mod progress;

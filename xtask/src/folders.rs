@@ -66,6 +66,18 @@ impl Folders {
         self.web("tests")
     }
 
+    /// What the check of a GPU has found.
+    #[must_use]
+    pub fn gpu_check(&self) -> PathBuf {
+        self.target.join("gpu-check")
+    }
+
+    /// A program that was built in a profile.
+    #[must_use]
+    pub fn program(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    }
+
     fn web(&self, name: &str) -> PathBuf {
         self.target.join("web").join(name)
     }

@@ -9,6 +9,7 @@ mod demo;
 mod examples;
 mod fingerprint;
 mod folders;
+mod gpu_check;
 mod hash;
 mod held_out;
 mod nano;
@@ -76,6 +77,9 @@ enum Command {
     /// Measure the browser's module beside onnxruntime-web and the native program, on equal random
     /// decoders in one headless Chromium. Needs Python 3.11 or newer.
     Compare(compare::CompareArgs),
+    /// Build trainer-native for a GPU, hold the GPU against the processor and measure it; tables go to
+    /// target/gpu-check. On a machine without a GPU `--build-only` makes the program to carry.
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Compare with Hugging Face transformers: loads what we save; with `--golden` remakes the golden
     /// files; with `--speed` measures both side by side. Needs Python 3.11 or newer.
     Reference {
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Command::Recognize { release, photos } => recognize::run(release, &photos),
         Command::Nano { pretrain, out } => nano::run(pretrain.as_deref(), &out),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::GpuCheck(arguments) => gpu_check::run(&arguments),
         Command::Reference { golden, speed } => reference::run(golden, speed),
     };
     match done {

@@ -13,13 +13,19 @@ const SAMPLES: [&str; 4] = [
     "tests/data/airliners/images/test_seen/pa-28/ec-jma-0.jpg",
 ];
 
+/// Paths of the sample photos.
+#[must_use]
+pub fn samples() -> Vec<PathBuf> {
+    SAMPLES.iter().map(|sample| root().join(sample)).collect()
+}
+
 /// Recognises the sample photos, or the given ones.
 ///
 /// # Errors
 /// The program does not build or a photo cannot be recognised.
 pub fn run(release: bool, photos: &[PathBuf]) -> Result<()> {
     let binary = trainer(release)?;
-    let samples: Vec<PathBuf> = SAMPLES.iter().map(|sample| root().join(sample)).collect();
+    let samples = samples();
     let photos = if photos.is_empty() { samples.as_slice() } else { photos };
     step("recognize", Command::new(binary).arg("recognize").args(photos))
 }

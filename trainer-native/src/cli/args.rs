@@ -1,7 +1,8 @@
 //! The command line, as clap reads it.
 
-use super::{CotArgs, EvaluateArgs};
+use super::{CotArgs, EvaluateArgs, GpuCheckArgs};
 use crate::device::DeviceChoice;
+use crate::rl::Objective;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fine_r1_core::config::PRESETS;
 use fine_r1_core::weights::Precision;
@@ -51,6 +52,8 @@ pub enum Command {
     Tapo(RlArgs),
     /// Measure a checkpoint on labelled photos.
     Evaluate(EvaluateArgs),
+    /// Hold a device against the processor, and measure it: decoding, training, shares of its ceilings.
+    GpuCheck(Box<GpuCheckArgs>),
 }
 
 /// How answers are decoded; the checkpoint's `generation_config.json` gives the defaults.
@@ -209,9 +212,16 @@ pub struct InitArgs {
 /// `estimate`
 #[derive(Debug, Args)]
 pub struct EstimateArgs {
-    /// A run of `sft`, as TOML.
+    /// The verb that would train by reinforcement; `sft` where absent.
+    #[arg(value_enum, value_name = "VERB")]
+    pub objective: Option<Objective>,
+    /// The run, as TOML.
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: PathBuf,
+    /// Tokens that an answer is expected to have, for the time of reinforcement learning; as many as the recipe
+    /// lets it have where absent.
+    #[arg(long, value_name = "N")]
+    pub answer_tokens: Option<usize>,
     /// Changes an entry of the recipe.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,

@@ -3,10 +3,12 @@
 mod args;
 mod cot;
 mod evaluate_args;
+mod gpu_check_args;
 
 pub use args::*;
 pub use cot::*;
 pub use evaluate_args::*;
+pub use gpu_check_args::*;
 
 use crate::commands;
 use clap::Parser;

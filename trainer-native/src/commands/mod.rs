@@ -4,6 +4,7 @@ mod cot;
 mod estimate;
 mod evaluate;
 mod export;
+mod gpu_check;
 mod init;
 mod inspect;
 mod manifest;
@@ -41,5 +42,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::NoisyRollout(arguments) => rl::run(Objective::NoisyRollout, &arguments),
         Command::Tapo(arguments) => rl::run(Objective::Tapo, &arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::GpuCheck(arguments) => gpu_check::run(&arguments),
     }
 }
