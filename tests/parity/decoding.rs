@@ -124,6 +124,17 @@ fn prompts_may_enter_at_any_time() {
 /// is banned, at another temperature, and for a row beside a longer one.
 #[test]
 fn tokens_tell_how_likely_they_were() {
+    assert_tokens_tell(false);
+}
+
+/// The same where the scores never leave the device; the same seed draws the same tokens again.
+#[test]
+fn tokens_that_the_device_draws_tell_how_likely_they_were() {
+    assert_eq!(assert_tokens_tell(true), assert_tokens_tell(true));
+}
+
+/// Returns the tokens of four answers.
+fn assert_tokens_tell(draws_on_device: bool) -> Vec<Vec<u32>> {
     const TEMPERATURE: f64 = 0.7;
     let recognizer = load("qwen2_5_vl-untied");
     let prompts = ["one-image", "text-only"].map(|case| {
@@ -141,7 +152,8 @@ fn tokens_tell_how_likely_they_were() {
         Session::begin(recognizer.model(), processor.config(), processor.tokenizer(), &borrowed, options)
             .expect("usable prompts")
             .with_log_probs()
-            .with_banned(&banned);
+            .with_banned(&banned)
+            .with_draws_on_device(draws_on_device);
     let mut rows = vec![Vec::new(); 4];
     while !session.is_finished() {
         for step in pollster::block_on(session.step()).expect("a step") {
@@ -169,6 +181,7 @@ fn tokens_tell_how_likely_they_were() {
         }
     }
     largest.check();
+    rows.iter().map(|steps| ids(steps)).collect()
 }
 
 #[test]

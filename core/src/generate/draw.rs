@@ -1,11 +1,12 @@
-//! Drawing tokens where the scores are: one number a row goes back to the host, not a score for every token.
+//! Drawing tokens where the scores are: three numbers a row go back to the host, not a score for every token.
 //!
 //! With the published vocabulary the scores of 80 answers are 49 MB a token, and sorting them takes the host longer
 //! than the network takes for all else. Here nothing is sorted: the threshold above which the likeliest tokens reach
 //! `top_p` is found by bisection, and the token by the inverse of the distribution's sums, in blocks. Each row brings its
-//! own random number from the host, so that what it draws depends on its seed alone. The sampler on the host
-//! ([`super::Sampler`]) goes through tokens by rank and this one by number: both follow the same distribution, with
-//! other draws from the same seed.
+//! own random number from the host, which depends on its seed alone. The sampler on the host ([`super::Sampler`]) goes
+//! through tokens by rank and this one by number, so that the same seed gives other draws. Both follow the same
+//! distribution, but for tokens of equal score at the edge of `top_p`: here all of them are drawn from, there as many as
+//! fit.
 
 use super::SamplingOptions;
 use burn::tensor::activation::log_softmax;
@@ -13,7 +14,8 @@ use burn::tensor::{Int, Tensor, TensorData, assert_shape};
 
 /// Tokens whose sums are looked through together; about the root of the published vocabulary.
 const BLOCK: usize = 384;
-/// Halvings of the interval of logarithms in which the threshold lies: 2⁻²⁶ of it are less than f32 tells apart.
+/// Halvings of the interval of logarithms in which the threshold lies: 2⁻²⁶ of it are 6e-7,
+/// about what f32 tells apart at the edge of a usual `top_p`.
 const HALVINGS: usize = 26;
 /// Where that interval begins, below the logarithm of the likeliest weight: nothing that a device adds up is less likely.
 const LEAST_LOG: f64 = -40.0;
@@ -44,7 +46,7 @@ pub struct Drawn {
 /// - scores: `[rows, vocab]`, f32
 ///
 /// # Panics
-/// There is not one random number a row.
+/// There is not one random number a row, or a banned id is beyond the vocabulary.
 #[must_use]
 pub fn draw(scores: Tensor<2>, options: &SamplingOptions, banned: &[u32], uniforms: &[f32]) -> Drawn {
     let [rows, vocab] = scores.dims();

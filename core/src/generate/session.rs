@@ -208,8 +208,8 @@ impl<'model> Session<'model> {
         self
     }
 
-    /// Draws tokens where the scores are, as far as options allow it, so that one number a row comes back instead
-    /// of a score for every token. Same distribution, other draws from the same seed than on the host.
+    /// Draws tokens where the scores are, as far as options allow it, so that three numbers a row come back
+    /// instead of a score for every token. Same distribution, other draws from the same seed than on the host.
     #[must_use]
     pub fn with_draws_on_device(mut self, draws_on_device: bool) -> Self {
         self.draws_on_device = draws_on_device;

@@ -41,7 +41,7 @@ pub fn can_attend(key: &Tensor<4>) -> bool {
 /// - output: `[batch, 1, heads × head_dim]`
 ///
 /// # Panics
-/// [`can_attend`] says no, or a shape is another.
+/// [`can_attend`] says no, a shape is another, or query and cache differ in precision.
 #[must_use]
 pub fn decode_attention(
     query: Tensor<4>,
@@ -57,6 +57,8 @@ pub fn decode_attention(
     assert_shape!(value, [batch, kv_heads, capacity, head_dim]);
     assert_shape!(starts, [batch]);
     assert!(keys <= capacity, "{keys} keys of a cache of {capacity}");
+    let dtypes = [query.dtype(), key.dtype(), value.dtype()];
+    assert!(dtypes.iter().all(|dtype| *dtype == dtypes[0]), "one precision, not {dtypes:?}");
     assert!(can_attend(&key), "keys of {head_dim} numbers a head on {:?}", key.device());
     Tensor::from_dispatch(Dispatch::fused_decode_attention(
         query.into_dispatch(),

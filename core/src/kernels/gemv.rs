@@ -27,12 +27,16 @@ pub(super) const LINE: u32 = 32;
 /// Outputs of a cube.
 pub(super) const LINES: u32 = 8;
 
-/// `x Wᵀ` for at most [`MAX_ROWS`] rows; `None` where there are more, or they do not lie on a GPU, or are recorded.
+/// `x Wᵀ` for at most [`MAX_ROWS`] rows; `None` where there are more, or they do not lie on a GPU, or anything is recorded or
+/// of another precision.
 ///
 /// # Shapes
 /// - input: `[..., in]`
 /// - weight: `[out, in]`
 /// - output: `[..., out]`
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn gemv<const D: usize>(input: &Tensor<D>, weight: &Tensor<2>) -> Option<Tensor<D>> {
     if !takes(input, weight) {
@@ -48,6 +52,9 @@ pub fn gemv<const D: usize>(input: &Tensor<D>, weight: &Tensor<2>) -> Option<Ten
 /// - input: `[..., in]`
 /// - weight: `[out, in]`
 /// - addend and output: `[..., out]`
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn gemv_add<const D: usize>(
     input: &Tensor<D>,
@@ -72,6 +79,9 @@ pub fn gemv_add<const D: usize>(
 /// - weights: `[out, in]` each
 /// - biases: `[out]` each
 /// - outputs: `[..., out]` each
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn gemv_three<const D: usize>(
     input: &Tensor<D>,
@@ -96,6 +106,9 @@ pub fn gemv_three<const D: usize>(
 /// - input: `[..., in]`
 /// - gate, up: `[out, in]`
 /// - output: `[..., out]`
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn gemv_swiglu<const D: usize>(input: &Tensor<D>, gate: &Tensor<2>, up: &Tensor<2>) -> Option<Tensor<D>> {
     if !takes(input, gate) || !takes(input, up) {

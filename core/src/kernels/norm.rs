@@ -15,11 +15,15 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 
-/// `x / sqrt(mean(x²) + ε) · w` over the last axis; `None` where the input does not lie on a GPU, or is recorded.
+/// `x / sqrt(mean(x²) + ε) · w` over the last axis; `None` where the input does not lie on a GPU, or
+/// anything is recorded or of another precision.
 ///
 /// # Shapes
 /// - input and output: `[..., hidden]`
 /// - weight: `[hidden]`
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn rms_norm<const D: usize>(input: &Tensor<D>, weight: &Tensor<1>, epsilon: f64) -> Option<Tensor<D>> {
     let [hidden] = weight.dims();
@@ -36,6 +40,9 @@ pub fn rms_norm<const D: usize>(input: &Tensor<D>, weight: &Tensor<1>, epsilon: 
 /// # Shapes
 /// - input, residual and both outputs: `[..., hidden]`
 /// - weight: `[hidden]`
+///
+/// # Panics
+/// A shape is another.
 #[must_use]
 pub fn add_rms_norm<const D: usize>(
     input: &Tensor<D>,

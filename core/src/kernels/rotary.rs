@@ -19,7 +19,8 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 
-/// Splits projected queries or keys into heads and turns them; `None` where they do not lie on a GPU, or are recorded.
+/// Splits projected queries or keys into heads and turns them; `None` where they do not lie on a GPU, or are
+/// recorded, or the angles are not f32 of their positions.
 ///
 /// # Shapes
 /// - states: `[batch, seq, heads × head_dim]`
@@ -52,7 +53,10 @@ pub fn rotate_heads(states: &Tensor<3>, rotary: &Rotary, heads: usize) -> Option
 /// - query of the output: `[batch, heads, seq, head_dim]`
 ///
 /// # Errors
-/// The caches as they were, where [`rotate_heads`] gives `None`.
+/// The caches as they were, where [`rotate_heads`] gives `None`, or states and caches differ in precision.
+///
+/// # Panics
+/// A shape is another, or the tokens do not fit.
 pub fn rotate_and_store(
     [query, key, value]: &[Tensor<3>; 3],
     rotary: &Rotary,

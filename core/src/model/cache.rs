@@ -202,7 +202,7 @@ impl Cache {
     ///
     /// # Shapes
     /// - `projected`: queries, `[batch, new, heads × head_dim]`, then keys and values, `[batch, new, kv_heads × head_dim]`
-    /// - `mask`: as [`super::mask::causal`] makes it; not looked at where [`Self::hides_padding`]
+    /// - `mask`: as [`super::mask::causal`] makes it; not looked at where one token is new and [`Self::hides_padding`]
     /// - output: `[batch, new, heads × head_dim]`
     ///
     /// # Panics
@@ -256,7 +256,11 @@ impl Cache {
     /// The rows' padding on the device, brought there once.
     #[cfg(feature = "kernels")]
     fn padding(&mut self, device: &Device) -> Tensor<1, Int> {
-        let starts: Vec<i32> = self.starts.iter().map(|start| *start as i32).collect();
-        self.padding.get_or_insert_with(|| Tensor::from_ints(starts.as_slice(), device)).clone()
+        let Self { padding, starts, .. } = self;
+        let upload = || {
+            let starts: Vec<i32> = starts.iter().map(|start| *start as i32).collect();
+            Tensor::from_ints(starts.as_slice(), device)
+        };
+        padding.get_or_insert_with(upload).clone()
     }
 }

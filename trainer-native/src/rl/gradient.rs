@@ -85,8 +85,10 @@ impl Teacher<'_> {
         let own_pass = read(|item| item.answer.condition);
         let own = own_pass.scores(&plain);
         let mut mismatch = Mismatch::default();
+        // With dropout these scores are of another model than the sampler's.
+        let is_samplers_model = recipe.adapter.lora_dropout == 0.0;
         for (item, scored) in items.iter().zip(&own.log_prob) {
-            if item.answer.condition == item.answer.view {
+            if is_samplers_model && item.answer.condition == item.answer.view {
                 mismatch.note(&item.answer.drawn.log_probs, scored);
             }
         }

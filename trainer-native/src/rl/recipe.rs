@@ -135,14 +135,11 @@ impl RlRecipe {
     /// The file is no TOML, has an unknown key, or lacks what every run needs.
     pub fn read(objective: Objective, path: &Path, overrides: &[String]) -> Result<Self> {
         let text = read_text(path)?;
-        let mut given: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let given: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let place = error.to_string();
             anyhow!("{} is no TOML\n{}\nhint: correct the line", path.display(), place.trim_end())
         })?;
-        for entry in overrides {
-            set(&mut given, entry)?;
-        }
-        let recipe = Self::resolve(objective, given).map_err(|error| {
+        let recipe = Self::resolve(objective, override_with(given, overrides)?).map_err(|error| {
             let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
             anyhow!(
                 "{} is no recipe for {}: {reason}\nhint: correct the entry, in the file or in --set",
@@ -343,6 +340,16 @@ impl RlRecipe {
     }
 }
 
+/// Sets entries, last wins, wherever keys of the adapter stand.
+fn override_with(given: toml::Table, overrides: &[String]) -> Result<toml::Table> {
+    let mut given = gather_adapter(given)?;
+    for entry in overrides {
+        set(&mut given, entry)?;
+        given = gather_adapter(given)?;
+    }
+    Ok(given)
+}
+
 /// Puts keys of the adapter that stand at the top into their table.
 fn gather_adapter(mut given: toml::Table) -> Result<toml::Table> {
     // All keys, also those that are left out where they have no value.
@@ -411,6 +418,18 @@ mod tests {
         assert_eq!(of("[adapter]\nlora_rank = 4\nlora_alpha = 8.0"), expected);
         assert_eq!(of("lora_alpha = 8.0\n[adapter]\nlora_rank = 4"), expected);
         assert!(resolve(Objective::Grpo, "[adapter]\nrank = 4").is_err());
+    }
+
+    #[test]
+    fn what_is_set_last_wins_wherever_keys_of_the_adapter_stand() {
+        let rank = |text: &str, overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|entry| (*entry).to_owned()).collect();
+            let given = override_with(text.parse().expect("TOML"), &overrides).expect("entries");
+            RlRecipe::resolve(Objective::Grpo, given).expect("a recipe").adapter.lora_rank
+        };
+        assert_eq!(rank("lora_rank = 4", &["adapter.lora_rank=8"]), 8);
+        assert_eq!(rank("[adapter]\nlora_rank = 4", &["lora_rank=8"]), 8);
+        assert_eq!(rank("", &["lora_rank=2", "adapter.lora_rank=16", "lora_rank=32"]), 32);
     }
 
     #[test]
