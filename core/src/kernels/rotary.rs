@@ -3,6 +3,8 @@
 //! The plain path reshapes, transposes, cuts in halves, multiplies four times and joins again. The angles are those of
 //! [`crate::model::rotary::Rotary`], three axes (M-RoPE) or one; they are applied in f32 and rounded once.
 
+#![expect(clippy::too_many_arguments, reason = "a kernel's buffers and sizes are its arguments")]
+
 mod kernel;
 
 use super::launch::{is_on_gpu, vector_size};
@@ -57,6 +59,10 @@ pub fn rotate_heads(states: &Tensor<3>, rotary: &Rotary, heads: usize) -> Option
 ///
 /// # Panics
 /// A shape is another, or the tokens do not fit.
+#[expect(
+    clippy::result_large_err,
+    reason = "caches go one way or the other at every block and token: no boxes"
+)]
 pub fn rotate_and_store(
     [query, key, value]: &[Tensor<3>; 3],
     rotary: &Rotary,
@@ -111,7 +117,6 @@ pub trait RotaryOps: Backend {
 }
 
 #[cfg(feature = "fusion")]
-#[expect(clippy::too_many_arguments, reason = "as the operation")]
 fn stored(
     query: &TensorSpec,
     _key: &TensorSpec,
