@@ -7,7 +7,7 @@
 
 mod kernel;
 
-use super::launch::{is_on_gpu, sum_over_cube};
+use super::launch::{is_on_gpu, max_over_cube, sum_over_cube};
 use crate::model::mask::HIDDEN;
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::backend::tensor::{FloatTensor, IntTensor};

@@ -60,6 +60,17 @@ pub fn vector_size(tensors: &[&CubeTensor]) -> usize {
 /// The sum of what all units of a one-dimensional cube have; every unit gets it.
 #[cube]
 pub fn sum_over_cube(value: f32, #[comptime] units: u32) -> f32 {
+    reduce_over_cube(value, units, false)
+}
+
+/// The largest of what all units of a one-dimensional cube have; every unit gets it.
+#[cube]
+pub fn max_over_cube(value: f32, #[comptime] units: u32) -> f32 {
+    reduce_over_cube(value, units, true)
+}
+
+#[cube]
+fn reduce_over_cube(value: f32, #[comptime] units: u32, #[comptime] takes_largest: bool) -> f32 {
     let mut shared = Shared::<[f32]>::new_slice(units as usize);
     shared[UNIT_POS_X as usize] = value;
     sync_cube();
@@ -67,13 +78,18 @@ pub fn sum_over_cube(value: f32, #[comptime] units: u32) -> f32 {
     while width > 0 {
         if UNIT_POS_X < width {
             let other = shared[(UNIT_POS_X + width) as usize];
-            shared[UNIT_POS_X as usize] += other;
+            let own = shared[UNIT_POS_X as usize];
+            if comptime!(takes_largest) {
+                shared[UNIT_POS_X as usize] = max(own, other);
+            } else {
+                shared[UNIT_POS_X as usize] = own + other;
+            }
         }
         sync_cube();
         width /= 2;
     }
-    let sum = shared[0];
+    let reduced = shared[0];
     // Nobody writes here again before all have read.
     sync_cube();
-    sum
+    reduced
 }

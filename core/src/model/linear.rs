@@ -176,15 +176,7 @@ impl Linear {
     fn product(&self, input: Tensor<2>) -> Tensor<2> {
         match &self.packed {
             Some(packed) => packed.product(input),
-            // burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
-            None => {
-                let weight = self.weight.val();
-                #[cfg(feature = "kernels")]
-                if let Some(product) = kernels::gemv(&input, &weight) {
-                    return product;
-                }
-                input.matmul(weight.transpose())
-            }
+            None => product(input, self.weight.val()),
         }
     }
 
@@ -211,4 +203,18 @@ impl Linear {
         let weight = Param::initialized(self.weight.id, adapter.merge(self.weight.val()));
         Self { weight, adapter: None, ..self }
     }
+}
+
+/// `x Wᵀ`. burn's `linear` would copy a transposed weight at every call; a plain product reads it in place.
+///
+/// # Shapes
+/// - input: `[rows, in]`
+/// - weight: `[out, in]`
+/// - output: `[rows, out]`
+pub(super) fn product(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "kernels")]
+    if let Some(product) = kernels::gemv(&input, &weight) {
+        return product;
+    }
+    input.matmul(weight.transpose())
 }

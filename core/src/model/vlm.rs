@@ -1,6 +1,7 @@
 //! Both towers together: prompts with images in, states and logits out.
 
 use super::language::{Context, Decoder, rotary};
+use super::linear::product;
 use super::positions::Positions;
 use super::vision::VisionTower;
 use super::{Cache, Gallery, Linear, LinearConfig, cache::CacheShape, mask};
@@ -287,14 +288,7 @@ impl VisionLanguageModel {
         assert_shape!(states, [rows, hidden]);
         let logits = match &self.lm_head {
             Some(head) => head.forward(states),
-            None => {
-                let weight = self.model.embed_tokens.weight.val();
-                #[cfg(feature = "kernels")]
-                if let Some(logits) = crate::kernels::gemv(&states, &weight) {
-                    return logits.cast(DType::F32);
-                }
-                states.matmul(weight.transpose())
-            }
+            None => product(states, self.model.embed_tokens.weight.val()),
         };
         logits.cast(DType::F32)
     }

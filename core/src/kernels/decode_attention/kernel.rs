@@ -1,6 +1,6 @@
 //! Attention, as a device computes it.
 
-use super::{TILE, sum_over_cube};
+use super::{TILE, max_over_cube, sum_over_cube};
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
@@ -105,25 +105,4 @@ pub fn attend_newest<F: Float, I: Int, N: Size>(
         }
         output[(row * CUBE_COUNT_X as usize + head) * head_dim + unit] = F::cast_from(all / total);
     }
-}
-
-/// The largest of what all units of a one-dimensional cube have; every unit gets it.
-#[cube]
-fn max_over_cube(value: f32, #[comptime] units: u32) -> f32 {
-    let mut shared = Shared::<[f32]>::new_slice(units as usize);
-    shared[UNIT_POS_X as usize] = value;
-    sync_cube();
-    let mut width = (units / 2).runtime();
-    while width > 0 {
-        if UNIT_POS_X < width {
-            let other = shared[(UNIT_POS_X + width) as usize];
-            let own = shared[UNIT_POS_X as usize];
-            shared[UNIT_POS_X as usize] = max(own, other);
-        }
-        sync_cube();
-        width /= 2;
-    }
-    let largest = shared[0];
-    sync_cube();
-    largest
 }

@@ -24,11 +24,8 @@ pub fn rotate<F: Float, N: Size>(
         let (row, position) = (token / seq as usize, token % seq as usize);
         let from = place * (2 * half) + lane;
         let to = ((row * heads + head) * seq as usize + position) * (2 * half) + lane;
-        let first = Vector::<f32, N>::cast_from(states[from]);
-        let second = Vector::<f32, N>::cast_from(states[from + half]);
         let (cos, sin) = (cos[token * half + lane], sin[token * half + lane]);
-        output[to] = Vector::cast_from(first * cos - second * sin);
-        output[to + half] = Vector::cast_from(second * cos + first * sin);
+        turn::<F, N>(states, from, output, to, cos, sin, half);
     }
 }
 
@@ -63,19 +60,13 @@ pub fn rotate_and_write<F: Float, N: Size>(
         if head < heads {
             let from = (token * heads + head) * (2 * half) + lane;
             let to = ((row * heads + head) * seq as usize + step) * (2 * half) + lane;
-            let first = Vector::<f32, N>::cast_from(query[from]);
-            let second = Vector::<f32, N>::cast_from(query[from + half]);
-            output[to] = Vector::cast_from(first * cos - second * sin);
-            output[to + half] = Vector::cast_from(second * cos + first * sin);
+            turn::<F, N>(query, from, output, to, cos, sin, half);
         } else if head < comptime!(heads + kv_heads) {
             let head = head - heads;
             let from = (token * kv_heads + head) * (2 * half) + lane;
             let slot = (row * kv_heads + head) * capacity as usize + position as usize + step;
             let to = slot * (2 * half) + lane;
-            let first = Vector::<f32, N>::cast_from(key[from]);
-            let second = Vector::<f32, N>::cast_from(key[from + half]);
-            keys[to] = Vector::cast_from(first * cos - second * sin);
-            keys[to + half] = Vector::cast_from(second * cos + first * sin);
+            turn::<F, N>(key, from, keys, to, cos, sin, half);
         } else {
             let head = head - comptime!(heads + kv_heads);
             let from = (token * kv_heads + head) * (2 * half) + lane;
@@ -85,4 +76,21 @@ pub fn rotate_and_write<F: Float, N: Size>(
             values[to + half] = value[from + half];
         }
     }
+}
+
+/// Turns two vectors that lie half a head apart, in f32, and rounds once.
+#[cube]
+fn turn<F: Float, N: Size>(
+    states: &Tensor<Vector<F, N>>,
+    from: usize,
+    output: &mut Tensor<Vector<F, N>>,
+    to: usize,
+    cos: Vector<f32, N>,
+    sin: Vector<f32, N>,
+    #[comptime] half: usize,
+) {
+    let first = Vector::<f32, N>::cast_from(states[from]);
+    let second = Vector::<f32, N>::cast_from(states[from + half]);
+    output[to] = Vector::cast_from(first * cos - second * sin);
+    output[to + half] = Vector::cast_from(second * cos + first * sin);
 }
