@@ -134,7 +134,7 @@ fn flags_that_do_not_fit_together_are_refused() {
             "no text vectors",
             &model,
             vec!["--embedder", &model, "--max-new-tokens", "1"],
-            vec!["CLIP", "--embedder"],
+            vec!["CLIP", "sentence embedder", "--embedder"],
         ),
         ("a word for no data set", &model, vec!["--category", "dog=dog"], vec!["dog=dog"]),
         ("no word", &model, vec!["--category", "dog"], vec!["DATASET=WORD"]),

@@ -230,13 +230,19 @@ fn airliners_are_two_splits_of_one_data_set() {
 #[test]
 fn open_answers_are_measured_by_text_vectors() {
     let scratch = with_sets(4);
-    let embedder = contrastive("siglip");
-    let flags = ["--embedder", &embedder, "--task", "open", "--ablate", "no-thinking"];
-    let summary = evaluate(&scratch, &flags).json();
-    assert!(summary["embedder"].as_str().is_some_and(|name| name.starts_with("SigLIP ")), "{summary}");
-    for key in ["open.similarity", "open.no_thinking.similarity"] {
-        let found = value(&summary, key, 0);
-        assert!((0.0..=1.0).contains(&found), "{key}: {found}");
+    let sentences = golden("sentence").to_str().expect("a UTF-8 path").to_owned();
+    for (embedder, kind) in [
+        (contrastive("siglip"), "SigLIP "),
+        (contrastive("clip"), "CLIP "),
+        (sentences, "sentence embedder "),
+    ] {
+        let flags = ["--embedder", &embedder, "--task", "open", "--ablate", "no-thinking"];
+        let summary = evaluate(&scratch, &flags).json();
+        assert!(summary["embedder"].as_str().is_some_and(|name| name.starts_with(kind)), "{summary}");
+        for key in ["open.similarity", "open.no_thinking.similarity"] {
+            let found = value(&summary, key, 0);
+            assert!((0.0..=1.0).contains(&found), "{kind}, {key}: {found}");
+        }
     }
     let word = |flags: &[&str]| evaluate(&scratch, flags).json()["categories"]["aircraft_seen"].clone();
     assert_eq!(word(&["--task", "open", "--ablate", "none", "--category", "aircraft=airplane"]), "airplane");

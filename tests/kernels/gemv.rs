@@ -1,8 +1,8 @@
 //! Products of weights with few rows.
 
-use crate::{assert_close, both};
-use burn::tensor::Tensor;
+use crate::{assert_close, both, both_on, gpu, gpu_with_few_buffers};
 use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor};
 use fine_r1_core::kernels::{MAX_ROWS, gemv, gemv_add, gemv_swiglu, gemv_three};
 
 /// Rows, outputs and width: one vector and many, and what neither a vector nor a cube divides.
@@ -36,11 +36,20 @@ fn what_is_added_is_added_once() {
 
 #[test]
 fn three_weights_of_different_height_share_an_input() {
+    three_weights_share_an_input(&gpu());
+}
+
+#[test]
+fn three_weights_share_an_input_where_a_kernel_has_few_buffers() {
+    three_weights_share_an_input(&gpu_with_few_buffers());
+}
+
+fn three_weights_share_an_input(gpu: &Device) {
     for [rows, outputs, width] in SIZES {
         let heights = [outputs, outputs.div_ceil(3), outputs + 5];
-        let [input, plain] = both([rows, 1, width], 36);
-        let weights = [0, 1, 2].map(|part| both([heights[part], width], 40 + part as u32));
-        let biases = [0, 1, 2].map(|part| both([heights[part]], 50 + part as u32));
+        let [input, plain] = both_on(gpu, [rows, 1, width], 36);
+        let weights = [0, 1, 2].map(|part| both_on(gpu, [heights[part], width], 40 + part as u32));
+        let biases = [0, 1, 2].map(|part| both_on(gpu, [heights[part]], 50 + part as u32));
         let on_gpu = weights.clone().map(|[weight, _]| weight);
         let found = gemv_three(&input, &on_gpu, &biases.clone().map(|[bias, _]| bias)).expect("on a GPU");
         for ((found, [_, weight]), [_, bias]) in found.into_iter().zip(weights).zip(biases) {

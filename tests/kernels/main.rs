@@ -9,7 +9,9 @@ mod norm;
 mod quantized;
 mod rotary;
 
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, DeviceKind, Tensor, TensorData};
+use std::sync::OnceLock;
 
 /// The order of sums, in f32.
 const OTHER_ORDER: f32 = 2e-5;
@@ -17,6 +19,31 @@ const OTHER_ORDER: f32 = 2e-5;
 /// Where kernels run.
 fn gpu() -> Device {
     Device::wgpu(DeviceKind::DefaultDevice)
+}
+
+/// The same with as few buffers for a kernel as WebGPU promises anywhere.
+fn gpu_with_few_buffers() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let open = || {
+        let instance = wgpu::Instance::default();
+        let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))
+            .expect("an adapter");
+        let required_limits = wgpu::Limits {
+            max_storage_buffers_per_shader_stage: wgpu::Limits::default()
+                .max_storage_buffers_per_shader_stage,
+            ..adapter.limits()
+        };
+        let (device, queue) = pollster::block_on(
+            adapter.request_device(&wgpu::DeviceDescriptor { required_limits, ..Default::default() }),
+        )
+        .expect("a device");
+        let backend = adapter.get_info().backend;
+        Device::wgpu_options()
+            .setup(WgpuSetup { instance, adapter, device, queue, backend })
+            .init()
+            .expect("a runtime")
+    };
+    DEVICE.get_or_init(open).clone()
 }
 
 /// Numbers from −2 to 2 that repeat late; each `seed` has its own.
@@ -33,8 +60,13 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
 
 /// The same tensor on the device and on the processor.
 fn both<const D: usize>(shape: [usize; D], seed: u32) -> [Tensor<D>; 2] {
+    both_on(&gpu(), shape, seed)
+}
+
+/// The same tensor on one of the devices and on the processor.
+fn both_on<const D: usize>(gpu: &Device, shape: [usize; D], seed: u32) -> [Tensor<D>; 2] {
     let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
-    [gpu(), Device::flex()].map(|device| Tensor::from_data(data.clone(), (&device, DType::F32)))
+    [gpu.clone(), Device::flex()].map(|device| Tensor::from_data(data.clone(), (&device, DType::F32)))
 }
 
 /// # Panics

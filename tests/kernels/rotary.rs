@@ -1,6 +1,6 @@
 //! Heads that are split, turned and stored.
 
-use crate::{assert_close, both, gpu, numbers};
+use crate::{assert_close, both, both_on, gpu, gpu_with_few_buffers, numbers};
 use burn::tensor::Device;
 use fine_r1_core::kernels::{rotate_and_store, rotate_heads};
 use fine_r1_core::model::rotary::{Rotary, split_heads};
@@ -23,16 +23,25 @@ fn heads_are_split_and_turned_as_plainly() {
 
 #[test]
 fn keys_and_values_are_written_where_they_belong_and_nowhere_else() {
+    keys_and_values_are_written(&gpu());
+}
+
+#[test]
+fn keys_and_values_are_written_where_a_kernel_has_few_buffers() {
+    keys_and_values_are_written(&gpu_with_few_buffers());
+}
+
+fn keys_and_values_are_written(gpu: &Device) {
     for [batch, seq, heads, kv_heads, head_dim] in [[1, 1, 16, 2, 128], [3, 1, 4, 2, 32], [2, 5, 3, 1, 6]] {
         let (capacity, position) = (seq + 7, 4);
-        let [query, plain_query] = both([batch, seq, heads * head_dim], 61);
-        let [key, plain_key] = both([batch, seq, kv_heads * head_dim], 62);
-        let [value, plain_value] = both([batch, seq, kv_heads * head_dim], 63);
+        let [query, plain_query] = both_on(gpu, [batch, seq, heads * head_dim], 61);
+        let [key, plain_key] = both_on(gpu, [batch, seq, kv_heads * head_dim], 62);
+        let [value, plain_value] = both_on(gpu, [batch, seq, kv_heads * head_dim], 63);
         let cache = [batch, kv_heads, capacity, head_dim];
-        let [keys, plain_keys] = both(cache, 64);
-        let [values, plain_values] = both(cache, 65);
+        let [keys, plain_keys] = both_on(gpu, cache, 64);
+        let [values, plain_values] = both_on(gpu, cache, 65);
         let size = [batch, seq, head_dim];
-        let (on_gpu, plain) = (rotary(size, &gpu()), rotary(size, &Device::flex()));
+        let (on_gpu, plain) = (rotary(size, gpu), rotary(size, &Device::flex()));
         let projected = [query, key, value];
         let (query, [keys, values]) =
             rotate_and_store(&projected, &on_gpu, [keys, values], position).expect("on a GPU");

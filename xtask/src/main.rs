@@ -7,6 +7,7 @@ mod compress;
 mod debian;
 mod demo;
 mod examples;
+mod family;
 mod fingerprint;
 mod folders;
 mod gpu_check;
@@ -74,6 +75,9 @@ enum Command {
         #[arg(long, default_value = "target/nano")]
         out: PathBuf,
     },
+    /// Train nano by stage 1 and by every method of stage 2 with equal budgets over several seeds, and print the table
+    /// of their accuracies.
+    Family(family::FamilyArgs),
     /// Measure the browser's module beside onnxruntime-web and the native program, on equal random
     /// decoders in one headless Chromium. Needs Python 3.11 or newer.
     Compare(compare::CompareArgs),
@@ -82,14 +86,7 @@ enum Command {
     GpuCheck(gpu_check::GpuCheckArgs),
     /// Compare with Hugging Face transformers: loads what we save; with `--golden` remakes the golden
     /// files; with `--speed` measures both side by side. Needs Python 3.11 or newer.
-    Reference {
-        /// Write tests/golden anew.
-        #[arg(long)]
-        golden: bool,
-        /// Measure speed and memory against transformers.
-        #[arg(long)]
-        speed: bool,
-    },
+    Reference(reference::ReferenceArgs),
 }
 
 fn main() -> ExitCode {
@@ -99,9 +96,10 @@ fn main() -> ExitCode {
         Command::Site { out, release } => write_site(&out, release),
         Command::Recognize { release, photos } => recognize::run(release, &photos),
         Command::Nano { pretrain, out } => nano::run(pretrain.as_deref(), &out),
+        Command::Family(arguments) => family::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::GpuCheck(arguments) => gpu_check::run(&arguments),
-        Command::Reference { golden, speed } => reference::run(golden, speed),
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

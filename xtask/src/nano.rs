@@ -22,7 +22,7 @@ pub fn run(pretrain: Option<&Path>, out: &Path) -> Result<()> {
     let make = Make { binary, out: std::path::absolute(root().join(out))? };
     fs::create_dir_all(&make.out)?;
     let airliners = root().join("tests/data/airliners");
-    make.texts("rationale", &airliners.join("variants.json"), &airliners.join("train.jsonl"), "airliners")?;
+    write_rationales(&make.binary, &make.out.join("data"))?;
     let base = match pretrain {
         Some(pretrain) => make.base(pretrain)?,
         None => root().join("trainer-native/models/nano-base"),
@@ -33,6 +33,34 @@ pub fn run(pretrain: Option<&Path>, out: &Path) -> Result<()> {
     }
     eprintln!("made {}", nano.display());
     Ok(())
+}
+
+/// Writes the texts of stage 1 into a folder.
+///
+/// # Errors
+/// The program fails.
+pub fn write_rationales(binary: &Path, data: &Path) -> Result<()> {
+    let airliners = root().join("tests/data/airliners");
+    let rows = airliners.join("train.jsonl");
+    write_texts(binary, data, "rationale", &airliners.join("variants.json"), &rows, "airliners")
+}
+
+fn write_texts(
+    binary: &Path,
+    data: &Path,
+    kind: &str,
+    variants: &Path,
+    rows: &Path,
+    image_root: &str,
+) -> Result<()> {
+    let mut command = Command::new(binary);
+    command.current_dir(root());
+    // A name is always the same; the others vary.
+    let per_image = if kind == "name" { "1" } else { "4" };
+    command.args(["cot", "--teacher", "facts", "--kind", kind, "--per-image", per_image]);
+    command.args(["--seed", TEXT_SEED, "--image-root", image_root]);
+    command.arg("--variants").arg(variants).arg("--images").arg(rows).arg("--out").arg(data);
+    step(kind, &mut command)
 }
 
 struct Make {
@@ -47,30 +75,15 @@ impl Make {
         command
     }
 
-    fn texts(&self, kind: &str, variants: &Path, rows: &Path, image_root: &str) -> Result<()> {
-        let mut command = self.trainer();
-        // A name is always the same; the others vary.
-        let per_image = if kind == "name" { "1" } else { "4" };
-        command.args(["cot", "--teacher", "facts", "--kind", kind, "--per-image", per_image]);
-        command.args(["--seed", TEXT_SEED, "--image-root", image_root]);
-        command
-            .arg("--variants")
-            .arg(variants)
-            .arg("--images")
-            .arg(rows)
-            .arg("--out")
-            .arg(self.out.join("data"));
-        step(kind, &mut command)
-    }
-
     fn base(&self, pretrain: &Path) -> Result<PathBuf> {
         let media = self.out.join("media");
         unpack(&pretrain.join("images"), &media.join("airliners-pretrain/images"))?;
         let prefix = "airliners-pretrain/images";
-        for kind in ["name", "caption"] {
-            self.texts(kind, &pretrain.join("variants.json"), &pretrain.join("pretrain.jsonl"), prefix)?;
-        }
         let data = self.out.join("data");
+        for kind in ["name", "caption"] {
+            let (variants, rows) = (pretrain.join("variants.json"), pretrain.join("pretrain.jsonl"));
+            write_texts(&self.binary, &data, kind, &variants, &rows, prefix)?;
+        }
         let mut corpus = fs::read(data.join("captions.txt"))?;
         corpus.extend(fs::read(data.join("rationales.txt"))?);
         fs::write(data.join("corpus.txt"), corpus)?;

@@ -5,6 +5,7 @@
 
 use crate::shell::{root, run as step, trainer, works};
 use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,20 +14,65 @@ use std::process::Command;
 const CASES: [(&str, &str); 3] =
     [("qwen2_5_vl-untied", "two-images"), ("qwen2_5_vl-tied-bf16", "one-image"), ("qwen2_vl", "two-images")];
 
-/// Loads what `export` saves with transformers and what `sft` saves of an adapter with PEFT; with the flags, remakes golden files or measures.
+/// What makes tests/golden.
+const GOLDEN: [&str; 7] = [
+    "make_golden.py",
+    "make_training.py",
+    "make_contrastive.py",
+    "make_adapters.py",
+    "make_rl_golden.py",
+    "make_sentence.py",
+    "make_labelled.py",
+];
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub struct ReferenceArgs {
+    /// Write tests/golden anew.
+    #[arg(long)]
+    golden: bool,
+    /// Measure speed and memory on a random checkpoint of 110 M instead: of all, or of what is named.
+    #[arg(long, value_name = "WHAT", num_args = 0.., conflicts_with = "golden")]
+    speed: Option<Vec<Speed>>,
+}
+
+/// What is measured against transformers and torch.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Speed {
+    Recognize,
+    Evaluate,
+    Sft,
+    Rl,
+}
+
+impl Speed {
+    fn script(self) -> &'static str {
+        match self {
+            Self::Recognize => "speed.py",
+            Self::Evaluate => "evaluate_speed.py",
+            Self::Sft => "train_speed.py",
+            Self::Rl => "rl_speed.py",
+        }
+    }
+}
+
+/// Loads what `export` saves with transformers and what `sft` saves of an adapter with PEFT; with the flags, remakes golden
+/// files first or measures instead.
 ///
 /// # Errors
 /// Python or its packages cannot be had, or a comparison fails.
-pub fn run(golden: bool, speed: bool) -> Result<()> {
+pub fn run(arguments: &ReferenceArgs) -> Result<()> {
     let python = environment()?;
-    let scripts = root().join("tests/reference");
-    if golden {
-        step("golden files", Command::new(&python).arg(scripts.join("make_golden.py")))?;
-        step("golden losses", Command::new(&python).arg(scripts.join("make_training.py")))?;
-        step("golden CLIP and SigLIP", Command::new(&python).arg(scripts.join("make_contrastive.py")))?;
-        step("golden adapters", Command::new(&python).arg(scripts.join("make_adapters.py")))?;
+    if let Some(named) = &arguments.speed {
+        return measure(&python, if named.is_empty() { Speed::value_variants() } else { named });
     }
-    let binary = trainer(speed)?;
+    let scripts = root().join("tests/reference");
+    if arguments.golden {
+        for script in GOLDEN {
+            step(script, Command::new(&python).arg(scripts.join(script)))?;
+        }
+    }
+    let binary = trainer(false)?;
     let work = root().join("target/reference");
     for (checkpoint, case) in CASES {
         let saved = work.join(checkpoint);
@@ -42,13 +88,17 @@ pub fn run(golden: bool, speed: bool) -> Result<()> {
             .args(["--golden", &format!("{checkpoint}/{case}")]);
         step(checkpoint, &mut check)?;
     }
-    adapter(&python, &binary, &work.join("adapter"))?;
-    if speed {
-        let folder = work.join("speed");
-        step(
-            "speed",
-            Command::new(&python).arg(scripts.join("speed.py")).arg(folder).arg("--binary").arg(binary),
-        )?;
+    adapter(&python, &binary, &work.join("adapter"))
+}
+
+/// Runs transformers and the program in turns, built for release; each script prints its table.
+fn measure(python: &Path, wanted: &[Speed]) -> Result<()> {
+    let binary = trainer(true)?;
+    let folder = root().join("target/reference/speed");
+    for speed in wanted {
+        let mut script = Command::new(python);
+        script.arg(root().join("tests/reference").join(speed.script())).arg(&folder);
+        step(speed.script(), script.arg("--binary").arg(&binary))?;
     }
     Ok(())
 }

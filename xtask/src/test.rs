@@ -11,13 +11,16 @@ use std::process::Command;
 /// What was typed.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// What needs a browser instead: all of it, or the named files of tests/browser.
+    /// What needs a browser alone: all of it, or the named files of tests/browser.
     #[arg(long, value_name = "NAME", num_args = 0..)]
     browser: Option<Vec<String>>,
     /// In the browser: build and test the module for WebGPU, too, 20 minutes and more the first time.
     #[arg(long, requires = "browser")]
     webgpu: bool,
-    /// Kernels of our own instead, on a GPU that wgpu finds, Mesa's software one included.
+    /// Everything but what needs a browser.
+    #[arg(long, conflicts_with_all = ["browser", "kernels"])]
+    no_browser: bool,
+    /// Kernels of our own alone, on a GPU that wgpu finds, Mesa's software one included.
     #[arg(long, conflicts_with = "browser")]
     kernels: bool,
 }
@@ -29,7 +32,10 @@ pub struct TestArgs {
 pub fn run(arguments: &TestArgs) -> Result<()> {
     match &arguments.browser {
         None if arguments.kernels => test_kernels(),
-        None => test_natively(),
+        None => {
+            test_natively()?;
+            if arguments.no_browser { Ok(()) } else { test_in_browser(&[], true) }
+        }
         Some(names) => test_in_browser(names, !arguments.webgpu),
     }
 }

@@ -39,6 +39,14 @@ pub struct BertConfig {
     pub initializer_range: f64,
 }
 
+impl BertConfig {
+    /// Whether a `config.json` is of the family, going by its `model_type`.
+    #[must_use]
+    pub fn is_bert(text: &str) -> bool {
+        serde_json::from_str::<serde_json::Value>(text).is_ok_and(|fields| fields["model_type"] == "bert")
+    }
+}
+
 /// How the states of a text become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooling {
@@ -98,6 +106,14 @@ fn fresh() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_family_is_told_by_its_name() {
+        assert!(BertConfig::is_bert(r#"{"model_type": "bert"}"#));
+        for other in [r#"{"model_type": "qwen2_5_vl"}"#, "{}", "[]", "{"] {
+            assert!(!BertConfig::is_bert(other), "{other}");
+        }
+    }
 
     #[test]
     fn pooling_is_the_mean_or_the_first_token() {

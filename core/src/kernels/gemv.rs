@@ -7,7 +7,7 @@
 
 mod kernel;
 
-use super::launch::{cubes, has_planes_of, is_on_gpu, is_recorded, vector_size};
+use super::launch::{can_bind, cubes, has_planes_of, is_on_gpu, is_recorded, vector_size};
 use burn::backend::cubecl::dtype_to_storage_type;
 #[cfg(feature = "fusion")]
 use burn::backend::fusion::custom::TensorSpec;
@@ -222,24 +222,7 @@ impl GemvOps for CubeBackend {
         weight: FloatTensor<Self>,
         addend: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let [input, weight, addend] = [input, weight, addend].map(into_contiguous);
-        let launch = Launch::new(&input, &[&weight]);
-        let output = launch.empty(&input, &weight);
-        kernel::multiply_rows_and_add::launch(
-            &input.client.clone(),
-            cubes_of(&[&weight]),
-            CubeDim::new_2d(LINE, LINES),
-            launch.vector_size,
-            input.into_tensor_arg(),
-            weight.into_tensor_arg(),
-            addend.into_tensor_arg(),
-            output.clone().into_tensor_arg(),
-            launch.rows,
-            launch.width,
-            launch.has_planes,
-            launch.storage,
-        );
-        output
+        multiply_and_add([input, weight, addend].map(into_contiguous), false)
     }
 
     fn fused_gemv_three(
@@ -253,6 +236,12 @@ impl GemvOps for CubeBackend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [input, query, key, value] = [input, query, key, value].map(into_contiguous);
         let [query_bias, key_bias, value_bias] = [query_bias, key_bias, value_bias].map(into_contiguous);
+        if !can_bind(&input.client, 10) {
+            let products = [(query, query_bias), (key, key_bias), (value, value_bias)]
+                .map(|(weight, bias)| multiply_and_add([input.clone(), weight, bias], true));
+            let [query, key, value] = products;
+            return (query, key, value);
+        }
         let launch = Launch::new(&input, &[&query, &key, &value]);
         let [queries, keys, values] = [&query, &key, &value].map(|weight| launch.empty(&input, weight));
         kernel::multiply_rows_by_three::launch(
@@ -302,6 +291,31 @@ impl GemvOps for CubeBackend {
         );
         output
     }
+}
+
+/// The product and a tensor of its shape, or a bias for every row.
+fn multiply_and_add(
+    [input, weight, addend]: [FloatTensor<CubeBackend>; 3],
+    is_bias: bool,
+) -> FloatTensor<CubeBackend> {
+    let launch = Launch::new(&input, &[&weight]);
+    let output = launch.empty(&input, &weight);
+    kernel::multiply_rows_and_add::launch(
+        &input.client.clone(),
+        cubes_of(&[&weight]),
+        CubeDim::new_2d(LINE, LINES),
+        launch.vector_size,
+        input.into_tensor_arg(),
+        weight.into_tensor_arg(),
+        addend.into_tensor_arg(),
+        output.clone().into_tensor_arg(),
+        launch.rows,
+        launch.width,
+        is_bias,
+        launch.has_planes,
+        launch.storage,
+    );
+    output
 }
 
 /// How products of one input are laid over a device.

@@ -42,6 +42,12 @@ pub fn has_planes_of(client: &Client, units: u32) -> bool {
         && hardware.plane_size_max == units
 }
 
+/// Whether a kernel may have so many tensors and a buffer of their sizes: WebGPU promises eight buffers in all.
+#[must_use]
+pub fn can_bind(client: &Client, tensors: u32) -> bool {
+    tensors < client.properties().hardware.max_bindings
+}
+
 /// Numbers that a unit reads at once along the last axis of contiguous tensors, which all must allow.
 #[must_use]
 pub fn vector_size(tensors: &[&CubeTensor]) -> usize {

@@ -1,5 +1,4 @@
-//! Kernels of our own for what decides the speed of decoding, written once in CubeCL for CUDA and Vulkan,
-//! and in the form that WebGPU takes; the browser's module does not have them yet.
+//! Kernels of our own for what decides the speed of decoding, written once in CubeCL for CUDA, Vulkan and WebGPU.
 //!
 //! Each computes what the network computes with burn's operations, where tensors lie on a GPU and nothing records;
 //! elsewhere a function of this module says no, and the network goes on with its plain path. Tests hold both against

@@ -7,14 +7,15 @@
 
 mod kernel;
 
-use super::launch::{is_on_gpu, vector_size};
+use super::launch::{can_bind, is_on_gpu, vector_size};
 use crate::model::rotary::Rotary;
 use burn::backend::cubecl::dtype_to_storage_type;
 #[cfg(feature = "fusion")]
 use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Shape, Tensor, assert_shape};
+use burn::tensor::{DType, Shape, Slice, Tensor, assert_shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl::calculate_cube_count_elemwise;
 use burn_cubecl::cubecl::prelude::*;
@@ -191,6 +192,9 @@ impl RotaryOps for CubeBackend {
         let [_, seq, width] = query.shape().dims::<3>();
         let [_, kv_heads, capacity, head_dim] = keys.shape().dims::<4>();
         let heads = width / head_dim;
+        if !can_bind(&query.client, 8) {
+            return store_one_by_one([query, key, value], [cos, sin], [keys, values], position);
+        }
         let client = query.client.clone();
         let shape = split(&query.shape(), &heads);
         let dtype = query.dtype;
@@ -223,4 +227,24 @@ impl RotaryOps for CubeBackend {
         );
         (output, keys, values)
     }
+}
+
+/// The same where a kernel may not have all those tensors.
+fn store_one_by_one(
+    [query, key, value]: [FloatTensor<CubeBackend>; 3],
+    [cos, sin]: [FloatTensor<CubeBackend>; 2],
+    [keys, values]: [FloatTensor<CubeBackend>; 2],
+    position: usize,
+) -> (FloatTensor<CubeBackend>, FloatTensor<CubeBackend>, FloatTensor<CubeBackend>) {
+    let [batch, seq, width] = query.shape().dims::<3>();
+    let [_, kv_heads, _, head_dim] = keys.shape().dims::<4>();
+    let query = CubeBackend::fused_rotate_heads(query, cos.clone(), sin.clone(), width / head_dim);
+    let key = CubeBackend::fused_rotate_heads(key, cos, sin, kv_heads);
+    let value = CubeBackend::float_reshape(value, Shape::new([batch, seq, kv_heads, head_dim]));
+    let value = CubeBackend::float_swap_dims(value, 1, 2);
+    let place: [Slice; 4] =
+        [(0..batch).into(), (0..kv_heads).into(), (position..position + seq).into(), (0..head_dim).into()];
+    let keys = CubeBackend::float_slice_assign(keys, &place, key);
+    let values = CubeBackend::float_slice_assign(values, &place, value);
+    (query, keys, values)
 }

@@ -57,7 +57,8 @@ pub struct EvaluateArgs {
     /// How CLIP and SigLIP read a name.
     #[arg(long, value_name = "TEXT", default_value = "a photo of a {}", value_parser = parse_class_prompt)]
     pub class_prompt: String,
-    /// Folder of a CLIP or SigLIP checkpoint whose text vectors tell how near an open answer comes.
+    /// Folder of a CLIP, SigLIP or sentence-embedder (MiniLM-class) checkpoint whose text vectors tell how near
+    /// an open answer comes; results name it.
     #[arg(long, value_name = "DIR")]
     pub embedder: Option<PathBuf>,
     /// The word that answers must be nearer than, for a data set; repeatable.

@@ -5,9 +5,9 @@
 //! while reading and never a wrong sentence.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
+use crate::checkpoint::read_text;
 use anyhow::{Context, Result, bail};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -206,10 +206,15 @@ pub const OPTIONAL_FEATURES: [Feature; 5] =
 impl Fleet {
     /// Reads `variants.json`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read variants from {}\nhint: check the path", path.display()))?;
-        let variants: Vec<Variant> = serde_json::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}:{}: {error}", path.display(), error.line()))?;
+        let text = read_text(path)?;
+        let variants: Vec<Variant> = serde_json::from_str(&text).map_err(|error| {
+            anyhow::anyhow!(
+                "{}:{}: {error}\nhint: --variants takes a list of variants with their attributes, as in \
+                 tests/data/airliners/variants.json",
+                path.display(),
+                error.line()
+            )
+        })?;
         Self::new(variants).with_context(|| path.display().to_string())
     }
 

@@ -14,9 +14,9 @@ pub mod rationale;
 pub mod teacher;
 pub mod write;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::read_text;
 use anyhow::{Context, Result, bail};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -91,8 +91,7 @@ pub fn write_facts(options: &FactsOptions) -> Result<Report> {
 /// All conversations, row by row.
 fn conversations(options: &FactsOptions) -> Result<impl Iterator<Item = Result<Conversation>>> {
     let fleet = Fleet::read(&options.variants)?;
-    let text = fs::read_to_string(&options.rows)
-        .with_context(|| format!("cannot read rows from {}", options.rows.display()))?;
+    let text = read_text(&options.rows)?;
     let lines: Vec<(usize, String)> = text
         .lines()
         .enumerate()
@@ -100,7 +99,7 @@ fn conversations(options: &FactsOptions) -> Result<impl Iterator<Item = Result<C
         .map(|(index, line)| (index, line.to_string()))
         .collect();
     if lines.is_empty() {
-        bail!("{} has no rows", options.rows.display());
+        bail!("{} has no rows\nhint: --images takes a JSON object a line", options.rows.display());
     }
     let options = options.clone();
     let per_image = options.per_image;
@@ -174,6 +173,7 @@ mod tests {
     use fine_r1_core::prompt::question::{INSTRUCTION, options_line};
     use serde_json::{Value, json};
     use std::collections::{HashMap, HashSet};
+    use std::fs;
 
     /// Reads every text back, word by word, against the raw JSON: what it cannot account for fails.
     struct Checker {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::read_text;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -157,9 +158,13 @@ fn create(path: &Path) -> Result<BufWriter<File>> {
 fn register(folder: &Path, dataset: &str) -> Result<()> {
     let path = folder.join("dataset_info.json");
     let mut entries: Map<String, Value> = if path.exists() {
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}:{}: {error}", path.display(), error.line()))?
+        serde_json::from_str(&read_text(&path)?).map_err(|error| {
+            anyhow::anyhow!(
+                "{}:{}: {error}\nhint: mend it, or name another folder with --out",
+                path.display(),
+                error.line()
+            )
+        })?
     } else {
         Map::new()
     };

@@ -38,6 +38,7 @@ pub fn multiply_rows_and_add<F: Float, N: Size>(
     output: &mut Tensor<F>,
     #[comptime] rows: usize,
     #[comptime] width: usize,
+    #[comptime] is_bias: bool,
     #[comptime] has_planes: bool,
     #[define(F)] _dtype: ElemType,
 ) {
@@ -52,8 +53,9 @@ pub fn multiply_rows_and_add<F: Float, N: Size>(
         let sum = sum_of_line::<N>(sums[row], has_planes);
         if UNIT_POS_X == 0 && is_output {
             let at = row * outputs + place;
+            let added = if comptime!(is_bias) { addend[place] } else { addend[at] };
             // Rounded before it is added, as where both are operations of their own.
-            output[at] = F::cast_from(sum) + addend[at];
+            output[at] = F::cast_from(sum) + added;
         }
     }
 }
