@@ -2,7 +2,8 @@
 // keeps them itself, in the browser's private file system.
 //
 // sw-files.json, written by the build, says what belongs to the page: {"version": "…", "files": ["index.html", …]}.
-// The page's own files are kept at once; the module's, which are larger, once a model is asked for.
+// The page's own files are kept at once; the module's, which are larger, once a model is loaded, and of its two
+// engines the one that runs it.
 
 const scope = self.registration.scope;
 const version = new URL(self.location.href).searchParams.get("version");
@@ -10,6 +11,7 @@ const family = `fine-r1-page ${scope} `;
 const cacheName = family + version;
 
 const moduleFolder = "fine-r1/";
+const engines = ["cpu", "webgpu"];
 const modelFolder = "models/";
 const listFile = "sw-files.json";
 
@@ -86,7 +88,11 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("message", (event) => {
   if (event.data?.type !== "keep") return;
-  const told = keep(() => true).then(() => event.source?.postMessage({ type: "kept" }));
+  // A page that names no engine wants both.
+  const { engine } = event.data;
+  const others = engines.includes(engine) ? engines.filter((other) => other !== engine) : [];
+  const isOther = (file) => others.some((other) => file.startsWith(`${moduleFolder}${other}/`));
+  const told = keep((file) => !isOther(file)).then(() => event.source?.postMessage({ type: "kept" }));
   event.waitUntil(told.catch(() => {}));
 });
 

@@ -26,6 +26,8 @@ const FLAGS = {
     "--disable-domain-blocking-for-3d-apis",
     "--disable-gpu-process-crash-limit",
   ],
+  /** A camera that shows moving pictures, and that every page may use. */
+  camera: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
   /** A name that is neither https nor localhost leads here. */
   insecure: ["--host-resolver-rules=MAP plain.test 127.0.0.1"],
 };

@@ -94,7 +94,8 @@ export const tests = {
 
   "a connection that keeps breaking, then a second load that goes on": async () => {
     await withBlankPage("plain", async (page) => {
-      const bytes = 900_000;
+      // Less than the file has in all.
+      const bytes = 500_000;
       const baseUrl = faulty(`cut/${bytes}x${RETRIES + 1}`);
       assertFailure(await load(page, { baseUrl }), "network", /connection/);
       const received = bytes * (RETRIES + 1);
@@ -134,8 +135,15 @@ export const tests = {
       const insecure = url.replace("127.0.0.1", "plain.test");
       await page.goto(`${insecure}faults/blank`);
       const module = `${insecure}fine-r1/index.js`;
-      const failed = await load(page, { module, baseUrl: `${insecure}models/nano/`, device: "webgpu" });
-      assertFailure(failed, "noApi", /secure context/);
+      const baseUrl = `${insecure}models/nano/`;
+      for (const [device, code] of [
+        ["webgpu", "noApi"],
+        ["cpu", "storageFull"],
+      ]) {
+        const failed = await load(page, { module, baseUrl, device });
+        assertFailure(failed, code, /secure context/);
+        assert.match(failed.failure?.hint ?? "", /^serve the page over https or from localhost$/);
+      }
     });
   },
 

@@ -5,9 +5,11 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { violations } from "./accessibility.mjs";
 import { serverLog, withBrowser } from "./browser.mjs";
 import { openSite } from "./site.mjs";
-import { axe, examples, folders, url } from "./settings.mjs";
+import { examples, folders, url } from "./settings.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 
@@ -18,27 +20,14 @@ const SIZES = [
 ];
 /** A task on the page's main thread may take so long. */
 const LONGEST_TASK_MS = 50;
+/** One that must be seen. */
+const FORCED_TASK_MS = 80;
+/** Within this the observer hears of a task that is over. */
+const OBSERVER_MS = 200;
 /** Controls between the top of the page and any other. */
 const MOST_TABS = 40;
 
 export const limitSecs = 600;
-
-/**
- * What axe-core finds wrong.
- *
- * @param {Page} page
- * @returns {Promise<string[]>}
- */
-async function violations(page) {
-  await page.evaluate(axe());
-  return page.evaluate(async () => {
-    const { violations } = await /** @type {any} */ (globalThis).axe.run(document, { resultTypes: ["violations"] });
-    return violations.map((/** @type {any} */ { id, help, nodes }) => {
-      const places = nodes.map((/** @type {any} */ { target }) => target.join(" ")).join(", ");
-      return `${id}: ${help} at ${places}`;
-    });
-  });
-}
 
 /** Presses Tab until a control has the keyboard. @param {Page} page @param {import("playwright-core").Locator} control */
 async function tabTo(page, control) {
@@ -49,13 +38,120 @@ async function tabTo(page, control) {
   throw new Error(`${control} is not reached with ${MOST_TABS} presses of Tab`);
 }
 
+/**
+ * Tasks since a moment that kept the main thread too long.
+ *
+ * @param {Page} page
+ * @param {number} since
+ * @returns {Promise<{ startTime: number, duration: number }[]>}
+ */
+async function longTasks(page, since) {
+  await setTimeout(OBSERVER_MS);
+  const tasks = await page.evaluate(() => /** @type {any} */ (globalThis).longTasks);
+  return tasks.filter((/** @type {any} */ task) => task.startTime >= since && task.duration > LONGEST_TASK_MS);
+}
+
+/** Keeps the main thread busy, and tells since when. @param {Page} page */
+function forceTask(page) {
+  return page.evaluate(
+    (millis) =>
+      new Promise((resolve) => {
+        const begun = performance.now();
+        // A task of the page's own, which a script from outside is not.
+        globalThis.setTimeout(() => {
+          const end = performance.now() + millis;
+          while (performance.now() < end);
+          resolve(begun);
+        });
+      }),
+    FORCED_TASK_MS,
+  );
+}
+
+/** A model whose first download falls silent. @param {number} bytes After so many, a number of the test's own. */
+const stalling = (bytes) => `${url}faults/stall/${bytes}/models/nano/`;
+
+/** Waits until the server has been asked for a model's weights. @param {string} baseUrl */
+async function waitForWeights(baseUrl) {
+  const path = new URL("model.safetensors", baseUrl).pathname;
+  while (!(await serverLog()).requests.some((request) => request.path === path)) await setTimeout(25);
+}
+
 export const tests = {
-  "controls and regions have their names": async () => {
+  "controls and regions have their names, with a model and without": async () => {
     await withBrowser("plain", async (browser) => {
       const site = await openSite(await browser.newPage());
-      await site.load("cpu");
       const controls = [site.photo, site.recognizeButton, site.stopButton, site.status, site.answer, site.thinking];
-      for (const control of controls) assert.equal(await control.count(), 1, `${control} is there once`);
+      const assertNamed = async (/** @type {string} */ stage) => {
+        for (const control of controls) assert.equal(await control.count(), 1, `${control} is there once, ${stage}`);
+      };
+      await assertNamed("before a download");
+      const baseUrl = stalling(130_000);
+      await site.loadFrom(baseUrl);
+      await waitForWeights(baseUrl);
+      await assertNamed("during the download");
+      await site.stopButton.click();
+      await site.waitForStatus(/^Loading stopped/);
+      await assertNamed("after a stop");
+      await site.loadButton.click();
+      await site.waitForStatus(/ is ready on /);
+      await assertNamed("with a model");
+    });
+  },
+
+  "who asks without a model has it loaded first": async () => {
+    await withBrowser("plain", async (browser) => {
+      const asked = await openSite(await browser.newPage());
+      assert.ok(await asked.recognize());
+      assert.equal(await asked.loadButton.count(), 0, "the landing card is gone");
+      const tried = await openSite(await browser.newPage());
+      await tried.page.getByRole("button", { name: examples[0].label, exact: true }).click();
+      assert.ok(await tried.waitForAnswer());
+    });
+  },
+
+  "Stop ends the load of who has asked, and the next question loads again": async () => {
+    await withBrowser("plain", async (browser) => {
+      const site = await openSite(await browser.newPage());
+      const baseUrl = stalling(140_000);
+      await site.chooseModel(baseUrl);
+      await site.choosePhoto(examples[0].file);
+      await site.pressRecognize();
+      await waitForWeights(baseUrl);
+      await site.stopButton.click();
+      await site.waitForStatus(/^Loading stopped/);
+      await site.pressRecognize();
+      assert.ok(await site.waitForAnswer());
+    });
+  },
+
+  "candidates that are no choice are refused before anything is loaded": async () => {
+    await withBrowser("plain", async (browser) => {
+      const site = await openSite(await browser.newPage());
+      await site.choosePhoto(examples[0].file);
+      const candidates = site.page.getByLabel("Candidates", { exact: true });
+      const many = Array.from({ length: 51 }, (_, number) => `A${number}`).join(", ");
+      for (const [typed, told] of /** @type {[string, RegExp][]} */ ([
+        ["A320", /one candidate.*two or more/i],
+        [many, /51 candidates.*at most 50/i],
+      ])) {
+        await candidates.fill(typed);
+        await candidates.press("Enter");
+        await site.waitForStatus(told);
+      }
+      assert.equal(await site.loadButton.count(), 1, "nothing is loaded");
+    });
+  },
+
+  "who runs on the processor never fetches the engine for WebGPU": async () => {
+    await withBrowser("plain", async (browser) => {
+      const before = (await serverLog()).requests.length;
+      const site = await openSite(await browser.newPage());
+      await site.load("auto");
+      await site.page.getByText("works without a connection").waitFor();
+      const paths = (await serverLog()).requests.slice(before).map(({ path }) => path);
+      assert.ok(paths.some((path) => path.startsWith("/fine-r1/cpu/")), paths.join(" "));
+      assert.deepEqual(paths.filter((path) => path.startsWith("/fine-r1/webgpu/")), []);
     });
   },
 
@@ -104,9 +200,9 @@ export const tests = {
       const begun = await page.evaluate(() => performance.now());
       await site.pressRecognize();
       await site.waitForAnswer();
-      const tasks = await page.evaluate(() => /** @type {any} */ (globalThis).longTasks);
-      const long = tasks.filter((/** @type {any} */ task) => task.startTime >= begun && task.duration > LONGEST_TASK_MS);
-      assert.deepEqual(long, [], "milliseconds since the page was opened");
+      assert.deepEqual(await longTasks(page, begun), [], "milliseconds since the page was opened");
+      const forced = /** @type {number} */ (await forceTask(page));
+      assert.ok((await longTasks(page, forced)).length > 0, "a task that is long is seen");
     });
   },
 

@@ -4,7 +4,22 @@
 import { fileURLToPath } from "node:url";
 
 /** In the order of what they need: what fails first makes the rest pointless. */
-const TOPICS = ["same-ids", "stop", "failures", "module", "tabs", "offline", "hosting", "page", "webgpu"];
+const TOPICS = [
+  "same-ids",
+  "shards",
+  "limits",
+  "stop",
+  "failures",
+  "module",
+  "element",
+  "tabs",
+  "offline",
+  "hosting",
+  "page",
+  "workbench",
+  "texts",
+  "webgpu",
+];
 /** For a test whose file names no limit of its own. */
 const USUAL_LIMIT_SECS = 300;
 

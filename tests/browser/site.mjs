@@ -15,18 +15,20 @@ const POLL_MS = 25;
  *
  * @param {Page} page
  * @param {string} [address]
+ * @param {number} [patienceMs]
  */
-export async function openSite(page, address = url) {
+export async function openSite(page, address = url, patienceMs = PATIENCE_MS) {
   await page.goto(address);
-  const site = new Site(page);
+  const site = new Site(page, patienceMs);
   await site.loadButton.waitFor();
   return site;
 }
 
 export class Site {
-  /** @param {Page} page */
-  constructor(page) {
+  /** @param {Page} page @param {number} patienceMs */
+  constructor(page, patienceMs) {
     this.page = page;
+    this.patienceMs = patienceMs;
     this.loadButton = page.getByRole("button", { name: "Load model", exact: true });
     this.recognizeButton = page.getByRole("button", { name: "Recognize", exact: true });
     this.stopButton = page.getByRole("button", { name: "Stop", exact: true });
@@ -48,14 +50,23 @@ export class Site {
   }
 
   /**
+   * Chooses a model at a URL for the processor.
+   *
+   * @param {string} baseUrl
+   */
+  async chooseModel(baseUrl) {
+    await this.page.getByLabel("Model", { exact: true }).selectOption("url");
+    await this.page.getByLabel("Model URL", { exact: true }).fill(baseUrl);
+    await this.page.getByLabel("Device", { exact: true }).selectOption("cpu");
+  }
+
+  /**
    * Asks for a model at a URL, whatever comes of it.
    *
    * @param {string} baseUrl
    */
   async loadFrom(baseUrl) {
-    await this.page.getByLabel("Model", { exact: true }).selectOption("url");
-    await this.page.getByLabel("Model URL", { exact: true }).fill(baseUrl);
-    await this.page.getByLabel("Device", { exact: true }).selectOption("cpu");
+    await this.chooseModel(baseUrl);
     await this.loadButton.click();
   }
 
@@ -77,7 +88,7 @@ export class Site {
   }
 
   /**
-   * Recognises an example photo and gives the answer.
+   * Recognises an example photo and gives what the status line tells of the answer.
    *
    * @param {{ file: string, candidates: string[] }} [example]
    */
@@ -88,11 +99,17 @@ export class Site {
     return this.waitForAnswer();
   }
 
-  /** The answer that the status line tells once it is complete. */
+  /** The answer that the status line tells once it is complete; an end without one is a failure. */
   async waitForAnswer() {
-    const status = await this.waitForStatus(/^(Answer: |The model ended |No answer|Stopped)/);
-    if (!status.startsWith("Answer: ") && !status.startsWith("The model ended ")) throw new Error(status);
+    const ends = /^(Answer: |The model ended |No answer|Stopped|The model is not loaded|Loading stopped)/;
+    const status = await this.waitForStatus(ends);
+    if (!status.startsWith("Answer: ")) throw new Error(status);
     return status.replace("Answer: ", "");
+  }
+
+  /** The answer itself, without what stands around it. */
+  async answerText() {
+    return (await this.answer.locator(".answer-text").innerText()).trim();
   }
 
   /**
@@ -101,7 +118,7 @@ export class Site {
    * @param {RegExp} wanted
    */
   async waitForStatus(wanted) {
-    const end = Date.now() + PATIENCE_MS;
+    const end = Date.now() + this.patienceMs;
     for (;;) {
       // Asked from here: the page's policy would forbid a watcher inside it.
       const status = ((await this.status.textContent()) ?? "").trim();

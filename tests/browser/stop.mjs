@@ -104,20 +104,33 @@ export const tests = {
       const site = await openSite(page);
       await site.load("cpu");
       await site.choosePhoto(examples[0].file);
-      await site.pressRecognize();
-      await site.waitForStatus(/^Thinking/);
+      // All in the page: seen from here, the thought may be over before the click.
       const millis = await page.evaluate(async () => {
         const status = /** @type {Element} */ (document.querySelector('[role="status"]'));
-        const stop = [...document.querySelectorAll("button")].find((button) => button.textContent?.trim() === "Stop");
+        /** @param {string} name */
+        const press = (name) => {
+          const buttons = [...document.querySelectorAll("button")];
+          buttons.find((button) => button.textContent?.trim() === name)?.click();
+        };
+        /** @param {string} beginning */
+        const told = async (beginning) => {
+          const end = performance.now() + 60_000;
+          while (!status.textContent?.startsWith(beginning)) {
+            if (performance.now() > end) throw new Error(`the status stays "${status.textContent}", wanted ${beginning}`);
+            await new Promise((resolve) => setTimeout(resolve, 1));
+          }
+        };
+        press("Recognize");
+        await told("Thinking");
         const begun = performance.now();
-        stop?.click();
-        while (!status.textContent?.startsWith("Stopped")) {
-          if (performance.now() - begun > 10_000) break;
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
+        press("Stop");
+        await told("Stopped");
         return performance.now() - begun;
       });
       assert.ok(millis <= LIMIT_MS, `stopped after ${millis} ms`);
+      // The worker has heard of it, too.
+      await site.pressRecognize();
+      assert.ok(await site.waitForAnswer());
     });
   },
 };

@@ -25,6 +25,11 @@ fn rows_that_cannot_be_asked_are_named_with_their_line() {
             r#"{"image_path": "tiny.png", "options": ["b"], "ground_truth": "a"}"#,
             "among the options",
         ),
+        (
+            "one name twice",
+            r#"{"image_path": "tiny.png", "options": ["Border_Collie", "b", "border collie"], "ground_truth": "b"}"#,
+            "`Border_Collie` and `border collie`",
+        ),
         ("nothing", "\n", "no rows"),
     ] {
         let data = scratch.write("x_seen.jsonl", text);
@@ -70,7 +75,47 @@ fn missing_photos_are_all_listed_before_the_start() {
         &["dog=", "bird_seen, car_seen"],
     );
     refusals.expect("the same set twice", both.iter().copied().chain(["--data", &birds]), &["bird_seen"]);
+    // Some of many are all named, and of a whole set that is elsewhere a few.
+    let names: Vec<String> = (0..25).map(|number| format!("gone-{number}.png")).collect();
+    let gone: Vec<&str> = names.iter().map(String::as_str).collect();
+    let dogs = scratch.write("dog_seen.jsonl", rows(&[gone.as_slice(), &["tiny.png"]].concat()));
+    let dogs = ["evaluate", "--model", &model, "--data", &dogs, "--image-root", &images];
+    refusals.expect("25 of 26", dogs, &[gone.as_slice(), &["25 of 26 photos"]].concat());
+    let pets = scratch.write("pet_seen.jsonl", rows(&gone));
+    let pets = ["evaluate", "--model", &model, "--data", &pets];
+    refusals.expect("all of 25", pets, &["25 of 25 photos", "gone-9.png", "and all 15 others"]);
     refusals.check();
+}
+
+#[test]
+fn photos_that_are_none_are_all_named_before_the_start() {
+    let scratch = Scratch::new();
+    let rows: String = ["whole.png", "text.png", "cut.jpg", "thread.png"]
+        .iter()
+        .map(|name| ROW.replace("tiny.png", name) + "\n")
+        .collect();
+    let data = scratch.write("x_seen.jsonl", rows);
+    let image = |name: &str| std::fs::read(golden("images").join(name)).expect("a golden picture");
+    scratch.write("whole.png", image("tiny.png"));
+    scratch.write("text.png", "no picture");
+    let jpeg = image("baseline.jpg");
+    scratch.write("cut.jpg", &jpeg[..jpeg.len() / 2]);
+    image::RgbImage::new(1, 201).save(scratch.at("thread.png")).expect("room");
+    let (model, out) = (golden_checkpoint("qwen2_vl"), scratch.arg("out"));
+    let typed = ["evaluate", "--model", &model, "--data", &data, "--out", &out];
+    let mut refusals = Refusals::default();
+    let named = ["3 of 4 photos", "text.png", "cut.jpg", "thread.png"];
+    refusals.expect("three of four", typed, &named);
+    let whole = scratch.write("whole_seen.jsonl", ROW.replace("tiny.png", "whole.png"));
+    let probed = ["evaluate", "--model", &model, "--data", &whole, "--probe", &data];
+    refusals.expect("rows of a probe", probed, &named);
+    refusals.check();
+    // Once they are mended, the folder is filled.
+    for name in ["text.png", "cut.jpg", "thread.png"] {
+        scratch.write(name, image("rgb.png"));
+    }
+    let run = crate::program::trainer(typed.iter().copied().chain(["--max-new-tokens", "1", "--json"]));
+    assert_eq!(run.json()["answered"], 16);
 }
 
 #[test]
@@ -91,6 +136,9 @@ fn flags_that_do_not_fit_together_are_refused() {
         ["--ablate", "everything"],
         ["--task", "half-open"],
         ["--temperature", "-1"],
+        ["--batch", "0"],
+        ["--max-new-tokens", "0"],
+        ["--repetition-penalty", "0"],
     ] {
         let typed: Vec<String> = fixed(&model).into_iter().chain([flags.join("=")]).collect();
         refusals.expect_usage(&flags.join(" "), typed, &[flags[0]]);
@@ -141,6 +189,13 @@ fn flags_that_do_not_fit_together_are_refused() {
         ("CLIP names nothing", &clip, vec!["--task", "open"], vec!["--task closed"]),
         ("CLIP does not think", &clip, vec!["--ablate", "no-thinking"], vec!["no-thinking"]),
         ("no probe through CLIP", &clip, vec!["--probe", &train], vec!["--probe"]),
+        ("CLIP is asked nothing", &clip, vec!["--prompt", "released"], vec!["--prompt", "--class-prompt"]),
+        ("CLIP writes nothing", &clip, vec!["--max-new-tokens", "9"], vec!["--max-new-tokens"]),
+        ("CLIP draws nothing", &clip, vec!["--samples", "2", "--top-p", "0.9"], vec!["--samples, --top-p"]),
+        ("CLIP sees no order", &clip, vec!["--released-order"], vec!["--released-order"]),
+        ("nobody reads a name", &model, vec!["--class-prompt", "a {}"], vec!["--class-prompt", "--prompt"]),
+        ("nothing is drawn", &model, vec!["--temperature", "0.7"], vec!["--temperature", "--samples"]),
+        ("nothing is cut", &model, vec!["--top-p", "0.7"], vec!["--top-p", "--samples"]),
     ] {
         let flags = flags.into_iter().map(str::to_owned);
         refusals.expect(why, fixed(model).into_iter().chain(flags), &named);
@@ -163,6 +218,14 @@ fn result_files_that_are_none_are_refused() {
         fixed.iter().copied().chain(["--out", &out]),
         &["results.jsonl:1", "--out"],
     );
+    // A line by hand: the id of what is asked, and a row that the set has not.
+    let (other, one) =
+        (scratch.arg("other"), ["--task", "open", "--ablate", "none", "--max-new-tokens", "1"]);
+    let typed: Vec<&str> = fixed.iter().copied().chain(["--out", &other]).chain(one).collect();
+    assert_eq!(crate::program::trainer(&typed).code, Some(0));
+    let lines = String::from_utf8(scratch.read("other/results.jsonl")).expect("UTF-8");
+    scratch.write("other/results.jsonl", lines.replace(r#""row":0"#, r#""row":999"#));
+    refusals.expect("a strange row", typed, &["results.jsonl", "999", "x_seen", "--out"]);
     refusals.expect("a file in the way", fixed.iter().copied().chain(["--out", &data]), &["x_seen.jsonl"]);
     let (nothing, empty) = (scratch.arg("nothing"), scratch.arg("empty"));
     std::fs::create_dir(&empty).expect("a folder");

@@ -2,6 +2,8 @@
 
 use crate::program::{Refusals, trainer};
 use crate::scratch::{Scratch, golden_checkpoint, golden_image};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -84,6 +86,11 @@ fn rows_that_cannot_be_learnt_from_are_refused() {
         ("no answer", with("answer", Value::Null), "rows.jsonl:2"),
         ("a picture too few", with("images", json!([])), "<image>"),
         ("a picture that is missing", with("images", json!(["absent.png"])), "absent.png"),
+        ("an empty answer", with("answer", json!(" ")), "`answer` is empty"),
+        ("an answer that is none", with("answer", json!(["A dot"])), "`answer` is a list"),
+        ("a problem that is no text", with("problem", json!(7)), "`problem` is a number"),
+        ("a damaged data: URL", with("images", json!(["data:image/png;base64,!"])), "rows.jsonl:2"),
+        ("videos", with("videos", json!(["a.mp4"])), "videos"),
         ("two positives", with("positive", json!(["tiny.png", "tiny.png"])), "2 positive pictures"),
         ("no rows", "\n".to_owned(), "no rows"),
     ] {
@@ -92,12 +99,61 @@ fn rows_that_cannot_be_learnt_from_are_refused() {
     }
     folder.write("rows.jsonl", row().to_string());
     refusals.expect("triplets without positives", rl("tapo", &recipe, &[]), &[&rows, "positive", "triplets"]);
+    let whole = json!({ "positive": ["tiny.png"], "negative": ["tiny.png"] });
+    let triplet = |without: &str| {
+        let mut row = row();
+        for (key, value) in whole.as_object().expect("an object").iter().filter(|(key, _)| *key != without) {
+            row[key] = value.clone();
+        }
+        row
+    };
+    folder.write(
+        "rows.jsonl",
+        [triplet(""), triplet("positive"), triplet("negative")].map(|row| row.to_string() + "\n").concat(),
+    );
+    refusals.expect(
+        "a triplet without positive",
+        rl("tapo", &recipe, &[]),
+        &["1 of 3 rows", "positive", "rows.jsonl:2"],
+    );
+    let named = ["--set", "views.positive.answers=0", "--set", "data.negative_key=\"negative\""];
+    refusals.expect(
+        "a triplet without negative",
+        rl("tapo", &recipe, &named),
+        &["1 of 3 rows", "`negative`", "rows.jsonl:3"],
+    );
+    let set = format!("data.train_files=[{:?}]", folder.arg("triplets.jsonl"));
+    refusals.expect(
+        "triplets that are not made",
+        rl("tapo", &recipe, &["--set", &set]),
+        &["triplets.jsonl", "trainer-native triplets"],
+    );
     let parquet = folder.write("rows.parquet", "PAR1");
     let set = format!("data.train_files=[{parquet:?}]");
-    refusals.expect("a parquet file", rl("grpo", &recipe, &["--set", &set]), &["rows.parquet"]);
+    refusals.expect("a damaged parquet file", rl("grpo", &recipe, &["--set", &set]), &["rows.parquet"]);
+    folder.write("rows.jsonl", row().to_string());
     let damaged = folder.write("tiny.png", b"PNG?");
     refusals.expect("a damaged picture", rl("grpo", &recipe, &[]), &[&damaged]);
     refusals.check();
+}
+
+#[test]
+fn damaged_pictures_inside_a_row_are_not_printed() {
+    let folder = run_folder();
+    let recipe = folder.arg("recipe.toml");
+    let encoded = BASE64_STANDARD.encode(folder.read("tiny.png"));
+    let damaged = encoded.repeat(50) + "!";
+    let address = format!("data:image/png;base64,{damaged}");
+    for picture in
+        [json!(damaged), json!(address), json!({ "bytes": damaged }), json!(damaged.replace("iVBOR", "x"))]
+    {
+        let mut row = row();
+        row["images"] = json!([picture]);
+        folder.write("rows.jsonl", row.to_string());
+        let run = trainer(rl("grpo", &recipe, &[]));
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains("rows.jsonl:1") && run.stderr.len() < 800, "{}", run.stderr);
+    }
 }
 
 #[test]
@@ -110,11 +166,21 @@ fn easyr1s_forms_of_data_are_read() {
     other["prompt"] = other["problem"].take();
     other.as_object_mut().expect("an object").remove("problem");
     fs::write(rows.join("a.jsonl"), format!("{}\n", row())).expect("rows");
-    let list = folder.write("list.json", json!([other, { "prompt": "Why?", "answer": "so" }]).to_string());
+    let encoded = BASE64_STANDARD.encode(folder.read("tiny.png"));
+    let picture = |images: Value| json!({ "prompt": "<image>What?", "answer": 5, "images": images });
+    let list = json!([
+        other,
+        { "prompt": "Why?", "answer": "so" },
+        picture(json!([format!("data:image/png;base64,{encoded}")])),
+        picture(json!([encoded])),
+        picture(json!([{ "bytes": encoded, "path": "a.png" }])),
+        picture(json!({ "bytes": null, "path": "tiny.png" })),
+    ]);
+    let list = folder.write("list.json", list.to_string());
     let files = format!("data.train_files=[{:?}, {list:?}]", folder.arg("rows"));
     let images = format!("data.image_dir={:?}", folder.dir());
     let output = format!("output_dir={}", folder.arg("run"));
     let run = trainer(rl("grpo", &recipe, &["--set", &files, "--set", &images, "--set", &output]));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stderr.contains("grpo: 3 questions"), "{}", run.stderr);
+    assert!(run.stderr.contains("grpo: 7 questions"), "{}", run.stderr);
 }

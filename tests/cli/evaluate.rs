@@ -1,8 +1,8 @@
 //! `evaluate`: figures, prompts, baselines, comparisons, and the report.
 
 use crate::program::{Run, trainer};
-use crate::scratch::{Scratch, golden_checkpoint};
-use fine_r1_tests::{golden, workspace};
+use crate::scratch::{Scratch, golden_checkpoint, golden_image};
+use fine_r1_tests::{TensorFile, golden, read_json, workspace};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,21 +29,21 @@ pub fn with_sets(count: usize) -> Scratch {
 }
 
 pub fn arguments(scratch: &Scratch, model: &str, more: &[&str]) -> Vec<String> {
+    choosing(scratch, model, &[&["--max-new-tokens", "4"], more].concat())
+}
+
+/// The same for models that write nothing.
+fn choosing(scratch: &Scratch, model: &str, more: &[&str]) -> Vec<String> {
     let images = golden("images").to_str().expect("a UTF-8 path").to_owned();
-    let mut typed: Vec<String> = [
-        "evaluate",
-        "--model",
-        model,
-        "--image-root",
-        &images,
-        "--max-new-tokens",
-        "4",
-        "--batch",
-        "3",
-        "--json",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    with_photos(scratch, model, &images, more)
+}
+
+/// The same with photos of another folder.
+pub fn with_photos(scratch: &Scratch, model: &str, images: &str, more: &[&str]) -> Vec<String> {
+    let mut typed: Vec<String> =
+        ["evaluate", "--model", model, "--image-root", images, "--batch", "3", "--json"]
+            .map(str::to_owned)
+            .to_vec();
     for split in ["seen", "unseen"] {
         typed.extend(["--data".to_owned(), scratch.arg(&format!("aircraft_{split}.jsonl"))]);
     }
@@ -90,6 +90,15 @@ pub fn answers(scratch: &Scratch, folder: &str) -> BTreeMap<(String, u64), Value
     keyed
 }
 
+/// The answers to a variant of the tasks, in the order of the result file.
+fn of_variant(scratch: &Scratch, folder: &str, variant: &str) -> Vec<Value> {
+    let text = String::from_utf8(scratch.read(&format!("{folder}/results.jsonl"))).expect("UTF-8");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let asked = lines.iter().filter(|line| line["settings"]["variant"] == variant);
+    let ids: Vec<&Value> = asked.map(|line| &line["id"]).collect();
+    lines.iter().filter(|line| ids.contains(&&line["settings"])).cloned().collect()
+}
+
 #[test]
 fn a_folder_holds_answers_summary_table_and_report() {
     let scratch = with_sets(5);
@@ -113,6 +122,11 @@ fn a_folder_holds_answers_summary_table_and_report() {
     {
         assert!(report.contains(words), "{words}");
     }
+    assert!(report.contains("--score-options"), "how calibration is had");
+    assert!(table.contains("Seed 0; one answer to every question, the likeliest tokens"), "{table}");
+    assert!(table.contains("at most 4 tokens; super-category words: aircraft_seen: aircraft"), "{table}");
+    let decoding = ["max_new_tokens", "top_p", "repetition_penalty"].map(|field| summary[field].as_f64());
+    assert_eq!(decoding, [Some(4.0), Some(1.0), Some(1.0)]);
     // What was asked is stored with what was answered.
     assert_eq!(
         summary["prompts"][0]["prompt"].as_str().map(|text| text.contains("Options: {options}.")),
@@ -167,7 +181,7 @@ fn clip_and_siglip_answer_the_same_closed_world() {
     let scratch = with_sets(6);
     for family in ["clip", "siglip"] {
         let out = scratch.arg(family);
-        let run = trainer(arguments(
+        let run = trainer(choosing(
             &scratch,
             &contrastive(family),
             &["--out", &out, "--ablate", "blank-image,shuffled-image"],
@@ -249,6 +263,160 @@ fn open_answers_are_measured_by_text_vectors() {
     assert_eq!(word(&["--task", "open", "--ablate", "none", "--released-category"]), "object");
 }
 
+/// Answers, words and true names are among the texts whose vectors transformers computed.
+#[test]
+fn similarity_is_the_formula_on_transformers_vectors() {
+    let scratch = Scratch::new();
+    let truth = "Boeing 737-800";
+    let answers = [truth, "Honda Accord Coupe 2012", "a photo of a Black-footed  Albatross!", "object"];
+    let rows = answers.map(|_| {
+        json!({ "image_path": "tiny.png", "question": "Which?", "ground_truth": truth }).to_string() + "\n"
+    });
+    let data = scratch.write("mine.jsonl", rows.concat());
+    let (out, images) = (scratch.arg("out"), golden("images"));
+    let (model, images) = (golden_checkpoint("qwen2_vl"), images.to_str().expect("a UTF-8 path"));
+    let typed = ["evaluate", "--model", &model, "--data", &data, "--image-root", images, "--out", &out];
+    let typed =
+        typed.iter().chain(&["--task", "open", "--ablate", "none", "--max-new-tokens", "2", "--json"]);
+    let first = trainer(typed.clone());
+    assert!(first.stderr.contains("`mine` is not known here"), "{}", first.stderr);
+    // Other answers are laid under its hand.
+    let lines = String::from_utf8(scratch.read("out/results.jsonl")).expect("UTF-8");
+    let changed = lines.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        if let Some(row) = line["row"].as_u64() {
+            line["samples"][0]["text"] = format!("<answer>{}</answer>", answers[row as usize]).into();
+        }
+        line.to_string() + "\n"
+    });
+    scratch.write("out/results.jsonl", changed.collect::<String>());
+
+    let texts: Value = read_json("contrastive/cases.json");
+    let tensors = TensorFile::read("contrastive/cases.safetensors");
+    for family in ["siglip", "clip"] {
+        let vectors = tensors.floats(&format!("{family}.text_embeds"));
+        let width = vectors.shape[1];
+        let vector = |text: &str| {
+            let place = texts["texts"].as_array().expect("a list").iter().position(|known| known == text);
+            &vectors.values[place.expect("a text of transformers") * width..][..width]
+        };
+        let cosine = |left: &str, right: &str| -> f64 {
+            vector(left).iter().zip(vector(right)).map(|(left, right)| f64::from(left * right)).sum()
+        };
+        let word = cosine("object", truth);
+        let near = answers.map(|answer| ((cosine(answer, truth) - word) / (1.0 - word)).max(0.0));
+        // The name itself comes all the way, the word not a step.
+        assert!((near[0] - 1.0).abs() < 1e-5 && near[3].abs() < 1e-5, "{near:?}");
+        let expected = near.iter().sum::<f64>() / near.len() as f64;
+        let embedder = contrastive(family);
+        let found = trainer(typed.clone().chain(&["--embedder", &embedder])).json();
+        let similarity = value(&found, "open.similarity", 0);
+        // What the issue allows between our vectors and transformers'.
+        assert!((similarity - expected).abs() < 1e-4, "{family}: {similarity}, expected {expected}");
+        assert_eq!(value(&found, "open.inclusion", 0), 0.25);
+    }
+}
+
+#[test]
+fn the_checkpoints_own_repetition_penalty_is_heeded() {
+    let scratch = with_sets(2);
+    // Its generation_config.json has 1.05.
+    let model = golden_checkpoint("qwen2_5_vl-untied");
+    let texts = |name: &str, flags: &[&str]| -> Vec<Value> {
+        let out = scratch.arg(name);
+        let fixed = ["--out", &out, "--task", "open", "--ablate", "none", "--max-new-tokens", "12"];
+        let run = trainer(choosing(&scratch, &model, &[fixed.as_slice(), flags].concat()));
+        let penalty = flags.get(1).map_or(1.05, |typed| typed.parse().expect("a number"));
+        assert_eq!(run.json()["repetition_penalty"].as_f64(), Some(penalty));
+        assert_eq!(run.stderr.contains("note: repetition penalty 1.05"), flags.is_empty());
+        let found = of_variant(&scratch, name, "plain");
+        found.into_iter().map(|line| line["samples"][0]["text"].clone()).collect()
+    };
+    let recognized = |flags: &[&str]| -> Vec<Value> {
+        let ask = |split: &str, index: usize| {
+            let (photo, question) =
+                (golden_image(PICTURES[index]), format!("Which aircraft of {split} {index}?"));
+            let fixed = ["recognize", &photo, "--model", &model, "--question", &question];
+            let more = ["--temperature", "0", "--max-new-tokens", "12", "--json"];
+            trainer(fixed.iter().chain(&more).chain(flags)).json()["text"].clone()
+        };
+        ["seen", "unseen"].iter().flat_map(|split| [ask(split, 0), ask(split, 1)]).collect()
+    };
+    let mut all = Vec::new();
+    for (name, flags) in [
+        ("own", [].as_slice()),
+        ("none", &["--repetition-penalty", "1"]),
+        ("high", &["--repetition-penalty", "5"]),
+    ] {
+        let found = texts(name, flags);
+        assert_eq!(found, recognized(flags), "{name}");
+        all.push(found);
+    }
+    assert_ne!(all[1], all[2], "a penalty that changes nothing shows nothing");
+}
+
+#[test]
+fn answers_that_ran_into_the_limit_are_counted() {
+    let scratch = with_sets(6);
+    let run = |out: &str, tokens: &str| {
+        let flags =
+            ["--out", &scratch.arg(out), "--task", "open", "--ablate", "none", "--max-new-tokens", tokens];
+        trainer(choosing(&scratch, &golden_checkpoint("qwen2_vl"), &flags)).json()
+    };
+    for (out, tokens) in [("few", "1"), ("many", "60")] {
+        let summary = run(out, tokens);
+        for (place, set) in ["aircraft_seen", "aircraft_unseen"].iter().enumerate() {
+            let of_set = answers(&scratch, out).into_values().filter(|line| line["set"] == *set);
+            let cut = of_set.filter(|line| line["samples"][0]["stop"] == "length").count();
+            assert_eq!(value(&summary, "cut_off", place), cut as f64 / 6.0, "{summary}");
+        }
+    }
+    assert_eq!(value(&run("few", "1"), "cut_off", 0), 1.0);
+}
+
+#[test]
+fn without_thinking_the_answer_only_prompt_is_sent() {
+    let scratch = with_sets(4);
+    let texts = |out: &str, flags: &[&str]| {
+        let fixed = ["--out", &scratch.arg(out), "--task", "closed"];
+        evaluate(&scratch, &[fixed.as_slice(), flags].concat()).json();
+        ["plain", "no_thinking"].map(|variant| -> Vec<Value> {
+            let found = of_variant(&scratch, out, variant);
+            found.into_iter().map(|line| line["samples"].clone()).collect()
+        })
+    };
+    let [plain, brief] = texts("both", &["--ablate", "no-thinking"]);
+    let [answer_only, nothing] = texts("brief", &["--answer-only", "--ablate", "none"]);
+    assert_eq!((brief.len(), nothing.len()), (8, 0));
+    assert_eq!(brief, answer_only);
+    assert_ne!(brief, plain);
+}
+
+/// What is measured as a blank image is what a grey photo of the same size gives.
+#[test]
+fn a_blank_image_is_really_grey() {
+    let scratch = with_sets(4);
+    for name in PICTURES {
+        let photo = image::open(golden("images").join(name)).expect("a picture");
+        image::RgbImage::from_pixel(photo.width(), photo.height(), image::Rgb([127; 3]))
+            .save(scratch.at(name))
+            .expect("room");
+    }
+    let images = golden("images").to_str().expect("a UTF-8 path").to_owned();
+    let shares = |out: &str, images: &str, ablation: &str| -> [Vec<Value>; 2] {
+        let flags = ["--out", &scratch.arg(out), "--ablate", ablation];
+        trainer(with_photos(&scratch, &contrastive("siglip"), images, &flags)).json();
+        ["plain", "blank_image"].map(|variant| {
+            let found = of_variant(&scratch, out, variant);
+            found.into_iter().map(|line| line["shares"].clone()).collect()
+        })
+    };
+    let [seen, blank] = shares("photos", &images, "blank-image");
+    let [grey, _] = shares("grey", &scratch.dir(), "none");
+    assert_eq!((blank.len(), &blank), (8, &grey));
+    assert_ne!(blank, seen);
+}
+
 #[test]
 fn samples_vote_and_do_not_depend_on_the_batch() {
     let scratch = with_sets(5);
@@ -320,7 +488,7 @@ fn two_folders_are_compared_image_by_image() {
     let scratch = with_sets(6);
     for family in ["clip", "siglip"] {
         let out = scratch.arg(family);
-        trainer(arguments(&scratch, &contrastive(family), &["--out", &out, "--ablate", "none"])).json();
+        trainer(choosing(&scratch, &contrastive(family), &["--out", &out, "--ablate", "none"])).json();
     }
     let (clip, siglip) = (scratch.arg("clip"), scratch.arg("siglip"));
     let found = trainer(["evaluate", "--compare", &clip, &siglip, "--json"]).json();
@@ -336,12 +504,39 @@ fn two_folders_are_compared_image_by_image() {
     }
     let same = trainer(["evaluate", "--compare", &clip, &clip]);
     assert!(same.stdout.contains("| +0.0 [+0.0, +0.0] | 0 | 0 | 1.0000 |"), "{}", same.stdout);
+    // The result file of a folder stands for it.
+    let file = scratch.arg("clip/results.jsonl");
+    assert_eq!(trainer(["evaluate", "--compare", &file, &siglip, "--json"]).json(), found);
+}
+
+#[test]
+fn who_was_asked_otherwise_is_marked() {
+    let scratch = with_sets(4);
+    let run = |name: &str, flags: &[&str]| {
+        let out = scratch.arg(name);
+        evaluate(
+            &scratch,
+            &[["--out", &out, "--task", "open", "--ablate", "none"].as_slice(), flags].concat(),
+        )
+        .json();
+        out
+    };
+    let plain = run("plain", &[]);
+    for (name, flags, is_alike) in [
+        ("same", [].as_slice(), true),
+        ("samples", &["--samples", "2"], false),
+        ("penalty", &["--repetition-penalty", "1.5"], false),
+    ] {
+        let other = run(name, flags);
+        let found = trainer(["evaluate", "--compare", &plain, &other, "--json"]).json();
+        assert_eq!(found[0]["asked_alike"], is_alike, "{name}: {found}");
+    }
 }
 
 #[test]
 fn published_tables_stand_beside_on_request() {
     let scratch = with_sets(2);
-    let mut typed = arguments(&scratch, &contrastive("clip"), &["--published", "--ablate", "none"]);
+    let mut typed = choosing(&scratch, &contrastive("clip"), &["--published", "--ablate", "none"]);
     typed.retain(|flag| flag != "--json");
     let run = trainer(typed);
     assert!(run.stdout.contains("arxiv.org/abs/2602.07605"), "{}", run.stdout);

@@ -1,8 +1,8 @@
 //! `evaluate --out`: result files survive what happens to processes.
 
-use crate::evaluate::{answers, arguments, evaluate, with_sets};
-use crate::program::start;
-use crate::scratch::golden_checkpoint;
+use crate::evaluate::{answers, arguments, evaluate, with_photos, with_sets};
+use crate::program::{start, trainer};
+use crate::scratch::{golden_checkpoint, golden_image};
 use std::fs;
 
 #[test]
@@ -78,4 +78,53 @@ fn several_processes_share_one_file() {
     let part =
         evaluate(&scratch, &["--out", &scratch.arg("part"), "--shard", "1/2", "--task", "open"]).json();
     assert_eq!((part["asked"].as_u64(), part["answered"].as_u64()), (Some(28), Some(16)));
+}
+
+/// The same names in another folder, and the same bytes in another one.
+#[test]
+fn answers_belong_to_photos_and_not_to_their_names() {
+    let scratch = with_sets(4);
+    for (folder, names) in [
+        ("copies", ["tiny.png", "rgb.png", "grey.png", "palette.png"]),
+        ("others", ["rgb.png", "tiny.png", "grey.png", "palette.png"]),
+    ] {
+        fs::create_dir(scratch.at(folder)).expect("a folder");
+        for (name, from) in ["tiny.png", "rgb.png", "grey.png", "palette.png"].iter().zip(names) {
+            fs::copy(golden_image(from), scratch.at(folder).join(name)).expect("room");
+        }
+    }
+    let model = golden_checkpoint("qwen2_vl");
+    let out = scratch.arg("out");
+    let flags = ["--out", &out, "--task", "open", "--ablate", "none", "--max-new-tokens", "2"];
+    let run = |folder: &str| {
+        trainer(with_photos(&scratch, &model, &scratch.arg(folder), &flags)).json();
+        answers(&scratch, "out").len()
+    };
+    assert_eq!(["copies", "copies", "others", "copies"].map(run), [8, 8, 16, 16]);
+    fs::rename(scratch.at("copies"), scratch.at("moved")).expect("the same disk");
+    assert_eq!(run("moved"), 16);
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_with_another_code_than_a_whole_run() {
+    use std::io::Read;
+
+    let scratch = with_sets(200);
+    let out = scratch.arg("out");
+    let typed = arguments(&scratch, &golden_checkpoint("qwen2_vl"), &["--out", &out]);
+    let mut child = start(typed);
+    let written = || fs::metadata(scratch.at("out/results.jsonl")).map_or(0, |facts| facts.len());
+    while written() < 6000 && child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill starts").success());
+    let code = child.wait().expect("it ends").code();
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("UTF-8");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("questions; the same command goes on"), "{said}");
+    assert!(!scratch.at("out/summary.json").exists(), "nothing was summed up");
+    assert!(!answers(&scratch, "out").is_empty());
 }

@@ -2,6 +2,7 @@
 
 use crate::program::{Refusals, trainer};
 use crate::scratch::{Scratch, golden_checkpoint};
+use fine_r1_tests::{golden, workspace};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use std::fs;
@@ -59,6 +60,9 @@ fn triplets_have_the_released_columns_and_the_right_classes() {
         assert!(row["problem"].as_str().expect("text").starts_with("<image>"));
     }
     let sheet = image::open(folder.at("by-features").join("contact_sheet.png")).expect("a picture").to_rgb8();
+    let page = String::from_utf8(folder.read("by-features/contact-sheet.html")).expect("UTF-8");
+    assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), 9);
+    assert!(page.contains("<th scope=\"row\">dark red") && page.contains("<figcaption>dark red"), "{page}");
     // A row for every class; the picture in the last place of the blue row is not blue.
     let blue_row =
         report["sheet_rows"].as_array().expect("rows").iter().position(|row| row["answer"] == "blue");
@@ -113,17 +117,111 @@ fn tapo_learns_from_what_is_written() {
     let folder = pictures();
     let (data, model) = (folder.arg("rows.jsonl"), golden_checkpoint("qwen2_5_vl-untied"));
     let out = folder.arg("out");
-    trainer(arguments(&data, &out, &model, &["--nearest", "names"])).json();
-    let recipe = folder.write(
-        "recipe.toml",
-        format!(
-            "model_name_or_path = {model:?}\noutput_dir = {:?}\nmax_steps = 1\n[data]\ntrain_files = [{out:?}]\n\
-             [rollout]\nprompts_per_step = 2\nmax_new_tokens = 4\n[filter]\nenabled = false\n",
-            folder.arg("run"),
-        ),
+    let report = trainer(arguments(&data, &out, &model, &["--nearest", "names"])).json();
+    let parquet = report["parquet"].as_str().expect("a path");
+    // The folder has the rows in both forms, and counts them once; Parquet holds its pictures.
+    let alone = folder.arg("alone.parquet");
+    fs::copy(parquet, &alone).expect("a copy");
+    for (name, rows) in [("run", &out), ("run-parquet", &alone)] {
+        let recipe = folder.write(
+            "recipe.toml",
+            format!(
+                "model_name_or_path = {model:?}\noutput_dir = {:?}\nmax_steps = 1\n[data]\ntrain_files = [{rows:?}]\n\
+                 [rollout]\nprompts_per_step = 2\nmax_new_tokens = 4\n[filter]\nenabled = false\n",
+                folder.arg(name),
+            ),
+        );
+        let run = trainer(["tapo", "--recipe", &recipe]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert!(run.stderr.contains("tapo: 9 questions"), "{}", run.stderr);
+        assert!(!run.stderr.contains("no negative picture"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn the_shipped_table_has_a_neighbour_for_every_class_that_is_trained_on() {
+    let folder = Scratch::new();
+    let airliners = workspace().join("tests/data/airliners");
+    let path = |name: &str| airliners.join(name).to_str().expect("a UTF-8 path").to_owned();
+    let (data, table, out) = (path("train.jsonl"), path("variants.json"), folder.arg("out"));
+    let typed = ["triplets", "--data", &data, "--shots", "2", "--nearest", &table, "--out", &out, "--json"];
+    let report = trainer(typed).json();
+    assert_eq!((&report["classes"], &report["triplets"]), (&json!(24), &json!(48)));
+    // Its four nearest are all unseen.
+    let variants: Value = serde_json::from_str(&fs::read_to_string(&table).expect("a table")).expect("JSON");
+    let challenger =
+        variants.as_array().expect("a list").iter().find(|variant| variant["name"] == "Challenger 600");
+    let nearest_seen = &challenger.expect("a variant")["nearest_seen"];
+    assert_eq!(report["nearest"]["Challenger 600"][0], nearest_seen[0]);
+}
+
+#[test]
+fn clip_and_siglip_look_too() {
+    let folder = pictures();
+    let data = folder.arg("rows.jsonl");
+    for family in ["clip", "siglip"] {
+        let model = golden("contrastive").join(family).to_str().expect("a UTF-8 path").to_owned();
+        let run = trainer(arguments(&data, &folder.arg(family), &model, &[]));
+        let report = run.json();
+        assert_eq!(report["nearest"]["red"][0], "dark red", "{family}: {report}");
+        assert_eq!(report["nearest"]["dark red"][0], "red", "{family}: {report}");
+        assert!(run.stderr.contains("9/9 pictures"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn folders_and_known_sets_are_read_as_by_cot() {
+    let folder = pictures();
+    for (class, colour) in [("dark_red", "dark-red"), ("blue", "blue")] {
+        let inside = folder.at("classes").join("train").join(class);
+        fs::create_dir_all(&inside).expect("a folder");
+        for number in 0..3 {
+            let name = format!("{colour}-{number}.png");
+            fs::copy(folder.at(&name), inside.join(&name)).expect("a copy");
+        }
+    }
+    let model = golden_checkpoint("qwen2_5_vl-untied");
+    let make = |data: &str, out: &str, more: &[&str]| {
+        let all: Vec<&str> = ["--nearest", "names"].iter().chain(more).copied().collect();
+        trainer(arguments(&folder.arg(data), &folder.arg(out), &model, &all))
+    };
+    let report = make("classes", "of-folders", &[]).json();
+    assert_eq!((&report["triplets"], &report["nearest"]["blue"][0]), (&json!(6), &json!("dark red")));
+
+    let aircraft = folder.at("aircraft/data/images");
+    fs::create_dir_all(&aircraft).expect("a folder");
+    let lists = folder.at("aircraft/data");
+    let mut list = String::new();
+    for (label, colour) in [("727-200", "red"), ("A320", "dark-red"), ("707-320", "blue")] {
+        for number in 0..2 {
+            fs::copy(
+                folder.at(&format!("{colour}-{number}.png")),
+                aircraft.join(format!("{colour}{number}.jpg")),
+            )
+            .expect("a copy");
+            list += &format!("{colour}{number} {label}\n");
+        }
+    }
+    fs::write(lists.join("images_variant_trainval.txt"), list).expect("a list");
+    fs::write(lists.join("images_variant_test.txt"), "").expect("a list");
+    let report = make("aircraft", "of-aircraft", &[]).json();
+    assert_eq!(report["triplets"], 6);
+    assert_eq!(report["nearest"]["Boeing 727-200"][0], "Boeing 707-320", "{report}");
+    let wanted = folder.write("wanted.txt", "A320\n727-200\n");
+    let report = make("aircraft", "of-some", &["--classes", &wanted]).json();
+    assert_eq!(
+        (&report["classes"], &report["nearest"]["Airbus A320"][0]),
+        (&json!(2), &json!("Boeing 727-200"))
     );
-    let run = trainer(["tapo", "--recipe", &recipe]);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+
+    let table = folder.write(
+        "rows.csv",
+        "image,label,question\nred-0.png,red,Which red?\nred-1.png,red,\nblue-0.png,blue,\n",
+    );
+    make(&table, "of-table", &[]).json();
+    let rows = rows(&folder, "of-table");
+    assert_eq!(rows[0]["problem"], "<image>Which red?");
+    assert_eq!(rows.len(), 2, "blue has one picture");
 }
 
 #[test]
@@ -143,6 +241,19 @@ fn what_cannot_become_triplets_is_refused() {
         arguments(&data, &out, &model, &more),
         &[&table, "neighbour"],
     );
+    let more = ["--nearest", "names", "--image-root", "."];
+    fs::create_dir_all(folder.at("classes/red")).expect("a folder");
+    fs::copy(folder.at("red-0.png"), folder.at("classes/red/0.png")).expect("a copy");
+    let classes = folder.arg("classes");
+    refusals.expect(
+        "a root beside folders",
+        arguments(&classes, &out, &model, &more),
+        &["--image-root", "classes"],
+    );
+    let table =
+        folder.write("twice.jsonl", format!("{}\n", json!({ "image": "red-0.png", "label": "blue" })));
+    let twice = ["triplets", "--data", &data, "--data", &table, "--nearest", "names", "--out", &out];
+    refusals.expect("two labels", twice, &["red-0.png", "`red` and `blue`"]);
     let folder_in_use = folder.dir();
     refusals.expect("a filled folder", arguments(&data, &folder_in_use, &model, &[]), &["not empty"]);
     refusals.check();

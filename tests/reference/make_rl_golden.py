@@ -1,8 +1,9 @@
 """Makes `tests/golden/rl/objectives.json`: losses of reinforcement learning and their gradients, by torch's autograd.
 
 Everything is written anew here from the formulas of the papers' released code, in f64, by the shortest way and
-without a thought for memory: the Rust side must find the same numbers by its own. Cases are random; logits are
-spread far enough for every clip and clamp to bite somewhere, which is asserted.
+without a thought for memory: the Rust side must find the same numbers by its own. Cases are random around what is
+listed in `CASES`, spread so that every clip and clamp bites somewhere and leaves alone somewhere else; `check_bites`
+asserts that of each by its name, and that nothing stands so near an edge that f32 could fall on its other side.
 """
 
 import json
@@ -12,14 +13,28 @@ from pathlib import Path
 import torch
 
 OUT = Path(__file__).resolve().parent.parent / "golden" / "rl" / "objectives.json"
-SEEDS = [5, 9]
+# Of every answer: whether it is good, and by how much its tokens have become likelier on average.
+CASES = [
+    dict(seed=5, answers=[(1, 0.6), (-1, -0.7), (-1, 1.5)]),
+    dict(seed=9, answers=[(-1, 0.1), (1, -0.5), (1, 0.1)]),
+]
+# Answer and token that only the picture itself, or only the contrast, makes likely: beyond the bound of a difference.
+OWN_ALONE, OTHER_ALONE = (0, 1), (2, 2)
+# The one that the reference finds hopeless.
+FAR_FROM_REFERENCE = (1, 0)
 LENGTHS = [4, 2, 3]
 MICRO_BATCHES = [[0, 1], [2]]
 VOCAB = 6
+# The clip of the surrogates alone; objectives have upper ones of their own.
+LOW, HIGH = 0.2, 0.28
 DIGITS = 9
+# The released bounds of a difference of log-probabilities, of a distance, and of the ratio of a bad answer's token.
+LARGEST_DIFFERENCE, LARGEST_DISTANCE, DUAL = 20.0, 10.0, 3.0
+# So far from an edge everything stays.
+MARGIN = 1e-4
 
 
-def policy_loss(kind, change, log_prob, advantage, mask, low, high, dual=3.0, tau=(1.0, 1.05)):
+def policy_loss(kind, change, log_prob, advantage, mask, low, high, dual=DUAL, tau=(1.0, 1.05)):
     """`compute_policy_loss` of EasyR1: a loss for every token."""
     if kind in ("gspo", "gspo_token"):
         whole = (change * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)
@@ -27,7 +42,7 @@ def policy_loss(kind, change, log_prob, advantage, mask, low, high, dual=3.0, ta
             change = whole * mask
         else:
             change = whole.detach() + log_prob - log_prob.detach()
-    ratio = change.clamp(-20, 20).exp()
+    ratio = change.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE).exp()
     clipped = change.clamp(math.log(1 - low), math.log(1 + high)).exp()
     if kind == "cispo":
         return -advantage * log_prob * clipped.detach()
@@ -39,7 +54,7 @@ def policy_loss(kind, change, log_prob, advantage, mask, low, high, dual=3.0, ta
 
 
 def k3(difference):
-    difference = difference.clamp(-20, 20)
+    difference = difference.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
     return difference.exp() - difference - 1
 
 
@@ -48,7 +63,7 @@ def kl(kind, log_prob, reference):
     return {
         "k1": lambda: difference,
         "k2": lambda: difference.square() / 2,
-        "k3": lambda: k3(-difference).clamp(-10, 10),
+        "k3": lambda: k3(-difference).clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE),
         "abs": lambda: difference.abs(),
     }[kind]()
 
@@ -56,9 +71,10 @@ def kl(kind, log_prob, reference):
 def contrast(ratio, clamp, own, other):
     value = k3(other - own) if ratio == "code" else k3(own - other)
     if clamp == "released":
-        return value.clamp(-10, 10)
+        return value.clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE)
     if clamp == "soft":
-        return torch.where(value > 10, 10 * (1 + (value.clamp(min=10) / 10).log()), value)
+        tail = LARGEST_DISTANCE * (1 + (value.clamp(min=LARGEST_DISTANCE) / LARGEST_DISTANCE).log())
+        return torch.where(value > LARGEST_DISTANCE, tail, value)
     return value
 
 
@@ -79,16 +95,21 @@ def padded_mask():
     return torch.tensor([[float(t < n) for t in range(max(LENGTHS))] for n in LENGTHS], dtype=torch.float64)
 
 
-def draw(seed):
-    torch.manual_seed(seed)
+def draw(case):
+    torch.manual_seed(case["seed"])
     shape = (len(LENGTHS), max(LENGTHS))
     own = 1.5 * torch.randn(*shape, VOCAB, dtype=torch.float64)
     other = own + 4.0 * torch.randn(*shape, VOCAB, dtype=torch.float64)
     targets = torch.randint(0, VOCAB, shape)
+    for (answer, token), likely, unlikely in ((OWN_ALONE, own, other), (OTHER_ALONE, other, own)):
+        likely[answer, token, targets[answer, token]] += 8.0
+        unlikely[answer, token, targets[answer, token]] -= 34.0
     log_prob = own.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
-    old = log_prob + 0.6 * torch.randn(*shape, dtype=torch.float64)
-    reference = log_prob + torch.randn(*shape, dtype=torch.float64)
-    advantage = torch.randn(len(LENGTHS), dtype=torch.float64)
+    signs, shifts = (torch.tensor(column, dtype=torch.float64) for column in zip(*case["answers"]))
+    old = log_prob - shifts[:, None] - 0.5 * torch.randn(*shape, dtype=torch.float64)
+    reference = log_prob + 3.0 * torch.randn(*shape, dtype=torch.float64)
+    reference[FAR_FROM_REFERENCE] -= 14.0
+    advantage = signs * (0.3 + torch.rand(len(LENGTHS), dtype=torch.float64))
     return dict(own=own, other=other, targets=targets, old=old, reference=reference, advantage=advantage)
 
 
@@ -113,7 +134,8 @@ def objective_case(name, preset, drawn):
         if not switches["gradient"]:
             other_log_prob, other_entropy = other_log_prob.detach(), other_entropy.detach()
         advantage = drawn["advantage"][rows, None].expand_as(here)
-        tokens = policy_loss("ppo", log_prob - drawn["old"][rows], log_prob, advantage, here, 0.2, settings["high"])
+        change = log_prob - drawn["old"][rows]
+        tokens = policy_loss("ppo", change, log_prob, advantage, here, LOW, settings["high"])
         loss = loss + mean(tokens)
         if "kl" in settings:
             loss = loss + settings["kl"] * mean(kl("k3", log_prob, drawn["reference"][rows]))
@@ -148,20 +170,64 @@ def ragged(tensor):
     return [[round(x, DIGITS) for x in row[:n].flatten().tolist()] for row, n in zip(tensor.detach(), LENGTHS)]
 
 
+def check_bites(all_drawn):
+    """Every clip and clamp bites somewhere and leaves alone somewhere else, and nothing stands on an edge."""
+    is_token = torch.cat([padded_mask().bool() for _ in all_drawn])
+    column = lambda key: torch.cat([drawn[key] for drawn in all_drawn])
+    scored = [[scores(drawn[key], drawn["targets"])[0] for drawn in all_drawn] for key in ("own", "other")]
+    log_prob, other = (torch.cat(part) for part in scored)
+    advantage = column("advantage")[:, None].expand_as(log_prob)
+    change = log_prob - column("old")
+    count = is_token.sum(-1, keepdim=True)
+    whole = ((change * is_token).sum(-1, keepdim=True) / count).expand_as(change)
+    bites = {}
+    for kind, moved in (("token", change), ("answer", whole)):
+        for high in sorted({HIGH, *(settings["high"] for settings in OBJECTIVES.values())}):
+            bites[f"upper clip {high} of a good {kind}"] = (advantage > 0, moved, math.log(1 + high))
+        bites[f"lower clip of a bad {kind}"] = (advantage < 0, -moved, -math.log(1 - LOW))
+        bites[f"dual clip of a bad {kind}"] = (advantage < 0, moved, math.log(DUAL))
+    # CISPO clips whatever the sign.
+    bites["upper clip of a bad token"] = (advantage < 0, change, math.log(1 + HIGH))
+    bites["lower clip of a good token"] = (advantage > 0, -change, -math.log(1 - LOW))
+    everywhere = torch.ones_like(is_token)
+    for what, difference in (
+        ("reference", column("reference") - log_prob),
+        ("contrast by code", other - log_prob),
+        ("contrast as printed", log_prob - other),
+    ):
+        bites[f"{what}: clamp of the distance where it is likelier"] = (difference > 0, k3(difference), LARGEST_DISTANCE)
+        bites[f"{what}: clamp of the distance where it is less likely"] = (
+            difference < 0,
+            k3(difference),
+            LARGEST_DISTANCE,
+        )
+    for what, difference in (("above", other - log_prob), ("below", log_prob - other)):
+        bites[f"contrast: bound of the difference from {what}"] = (everywhere, difference, LARGEST_DIFFERENCE)
+    for what, (where, value, edge) in bites.items():
+        value = value[where & is_token]
+        assert (value > edge + MARGIN).any(), f"{what}: bites nowhere"
+        assert (value < edge - MARGIN).any(), f"{what}: bites everywhere"
+        assert ((value - edge).abs() > MARGIN).all(), f"{what}: something stands on its edge"
+        print(f"{what}: {(value > edge).sum()} of {len(value)}")
+
+
 def main():
     cases = []
-    for seed in SEEDS:
-        drawn, mask = draw(seed), padded_mask()
+    all_drawn = [draw(case) for case in CASES]
+    for drawn in all_drawn:
         # What follows shall hold for the numbers that are written.
         for key in ("own", "other", "old", "reference", "advantage"):
             drawn[key] = (drawn[key] * 10**DIGITS).round() / 10**DIGITS
+    check_bites(all_drawn)
+    for case, drawn in zip(CASES, all_drawn):
+        mask = padded_mask()
         log_prob, _ = scores(drawn["own"], drawn["targets"])
         other, _ = scores(drawn["other"], drawn["targets"])
         advantage = drawn["advantage"][:, None].expand_as(mask)
         surrogates = [
             token_case(
                 kind,
-                lambda own, kind=kind: policy_loss(kind, own - drawn["old"], own, advantage, mask, 0.2, 0.28),
+                lambda own, kind=kind: policy_loss(kind, own - drawn["old"], own, advantage, mask, LOW, HIGH),
                 log_prob,
             )
             for kind in ("ppo", "gspo", "gspo_token", "cispo", "sapo")
@@ -177,7 +243,7 @@ def main():
         ]
         cases.append(
             dict(
-                seed=seed,
+                seed=case["seed"],
                 targets=[row[:n].tolist() for row, n in zip(drawn["targets"], LENGTHS)],
                 own_logits=ragged(drawn["own"]),
                 other_logits=ragged(drawn["other"]),
@@ -192,10 +258,6 @@ def main():
                 objectives=[objective_case(name, preset, drawn) for name in OBJECTIVES for preset in PRESETS],
             )
         )
-    unbounded = [x for c in cases for row in c["contrasts"][2]["tokens"] for x in row]
-    assert any(x > 10 for x in unbounded) and any(x < 10 for x in unbounded), "the clamp of contrasts bites somewhere"
-    flat = [x for c in cases for row in c["surrogates"][0]["gradient"] for x in row]
-    assert any(x == 0 for x in flat) and any(x != 0 for x in flat), "the clip bites somewhere"
     OUT.parent.mkdir(parents=True, exist_ok=True)
     head = dict(lengths=LENGTHS, micro_batches=MICRO_BATCHES, vocab=VOCAB)
     OUT.write_text(json.dumps({**head, "cases": cases}, separators=(",", ":")) + "\n")

@@ -51,6 +51,7 @@ ROLLOUTS_ALONE = {
     "advantage": "reinforce_plus_plus",
     "filter.enabled": True,
     "filter.low": 1.0,
+    "filter.high": 2.0,
     "filter.max_tries": 1,
 }
 

@@ -72,7 +72,8 @@ impl Colours {
         format!("data.train_files=[{:?}]", self.scratch.arg(file))
     }
 
-    fn arguments(&self, verb: &str, run: &str, settings: &[&str]) -> Vec<String> {
+    /// What is typed for a run.
+    pub fn arguments(&self, verb: &str, run: &str, settings: &[&str]) -> Vec<String> {
         let output = format!("output_dir={}", self.scratch.arg(run));
         let mut arguments = vec![verb.to_owned(), "--recipe".to_owned(), self.scratch.arg("recipe.toml")];
         for setting in settings.iter().copied().chain([output.as_str()]) {
@@ -93,17 +94,48 @@ impl Colours {
         run.stderr
     }
 
-    /// The rest of a run.
-    pub fn resume(&self, verb: &str, run: &str, settings: &[&str]) {
+    /// The rest of a run, whatever becomes of it.
+    pub fn attempt_to_resume(&self, verb: &str, run: &str, settings: &[&str]) -> Run {
         let mut arguments = self.arguments(verb, run, settings);
         arguments.push("--resume".to_owned());
-        let run = trainer(arguments);
+        trainer(arguments)
+    }
+
+    /// The rest of a run; returns what it said.
+    pub fn resume(&self, verb: &str, run: &str, settings: &[&str]) -> String {
+        let run = self.attempt_to_resume(verb, run, settings);
         assert_eq!(run.code, Some(0), "{}\n{}", run.typed, run.stderr);
+        run.stderr
     }
 
     /// A run that goes on while the test does.
     pub fn start(&self, verb: &str, run: &str, settings: &[&str]) -> Child {
         start(self.arguments(verb, run, settings))
+    }
+
+    /// A run that goes on while the test does, from its last state where it has one.
+    pub fn start_or_resume(&self, verb: &str, run: &str, settings: &[&str]) -> Child {
+        let mut arguments = self.arguments(verb, run, settings);
+        if !self.states(run).is_empty() {
+            arguments.push("--resume".to_owned());
+        }
+        start(arguments)
+    }
+
+    /// Names of a run's states, sorted; none as long as there is no run.
+    pub fn states(&self, run: &str) -> Vec<String> {
+        let mut names = self.entries(run);
+        names.retain(|name| name.starts_with("checkpoint-"));
+        names
+    }
+
+    /// What lies in a folder, sorted; nothing as long as there is none.
+    pub fn entries(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.scratch.at(folder)) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+        names.sort();
+        names
     }
 
     /// The complete lines of a run's log; none as long as there is no log.
@@ -140,12 +172,8 @@ impl Colours {
 
     /// Files of a run's folder with an extension, sorted.
     pub fn names(&self, run: &str, extension: &str) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.scratch.at(run))
-            .expect("a run")
-            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-            .filter(|name| name.ends_with(&format!(".{extension}")))
-            .collect();
-        names.sort();
+        let mut names = self.entries(run);
+        names.retain(|name| name.ends_with(&format!(".{extension}")));
         names
     }
 

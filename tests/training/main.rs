@@ -7,6 +7,7 @@ mod data;
 mod drill;
 mod rl;
 mod rl_adapter;
+mod rl_runs;
 mod run;
 mod settings;
 mod torch;

@@ -1,10 +1,9 @@
 //! Reinforcement learning with the program: every objective learns, pictures are used as configured, and how a
-//! run is spread over threads and micro-batches, stopped and gone on with makes no difference.
+//! run is spread over threads and micro-batches makes no difference.
 
 use crate::colours::Colours;
 use crate::run::weights;
-use fine_r1_tests::Largest;
-use std::time::{Duration, Instant};
+use fine_r1_tests::{Largest, golden};
 
 /// What another order of sums may do to a weight after a step whose optimizer does not magnify it.
 const OTHER_ORDER: f32 = 1e-5;
@@ -19,8 +18,10 @@ fn assert_learns(verb: &str, settings: &[&str]) {
     let mean = |rewards: &[f64]| rewards.iter().sum::<f64>() / rewards.len() as f64;
     let last = mean(&rewards[rewards.len() - 3..]);
     assert!(rewards[0] < 0.3 && last > 0.9, "{verb} {settings:?}: {rewards:.2?}");
-    let mismatch = colours.column("run", "/mismatch_max");
-    assert!(mismatch.iter().all(|apart| *apart < MISMATCH), "{verb} {settings:?}: {mismatch:?}");
+    // A step that learnt nothing has measured none.
+    let log = colours.log("run");
+    let mismatch: Vec<f64> = log.iter().filter_map(|line| line["mismatch_max"].as_f64()).collect();
+    assert!(!mismatch.is_empty() && mismatch.iter().all(|apart| *apart < MISMATCH), "{verb}: {mismatch:?}");
 }
 
 #[test]
@@ -30,10 +31,21 @@ fn every_objective_learns() {
     }
 }
 
+/// The name must stand as a word of its own and without the other one, which a random model says in one of fifty
+/// answers of eight tokens: longer answers and more questions than elsewhere, so that some are right.
 #[test]
 fn the_corrected_presets_learn() {
     for verb in ["papo", "tapo"] {
-        assert_learns(verb, &["parity.preset=corrected", "parity.accuracy=substring"]);
+        assert_learns(
+            verb,
+            &[
+                "parity.preset=corrected",
+                "max_steps=40",
+                "rollout.max_new_tokens=8",
+                "rollout.prompts_per_step=12",
+                "rollout.prompts_per_try=12",
+            ],
+        );
     }
 }
 
@@ -44,14 +56,19 @@ fn every_estimator_learns() {
     }
 }
 
-/// This estimator wants one right answer in a group and is content with it.
+/// This estimator wants one right answer in a group and is content with it: as soon as the second best is right as
+/// well, nothing is weighed. In groups of two that is no earlier than all are right; in groups of ten a fifth would do.
 #[test]
 fn one_right_answer_of_a_group_is_learnt() {
-    let colours = Colours::new();
-    colours.train("grpo", "run", &["max_steps=25", "advantage=pass_k", "views.anchor.answers=10"]);
-    let rewards = colours.column("run", "/reward/overall");
-    let last = rewards[20..].iter().sum::<f64>() / 5.0;
-    assert!(rewards[0] < 0.3 && last > 0.5, "{rewards:.2?}");
+    assert_learns(
+        "grpo",
+        &[
+            "advantage=pass_k",
+            "views.anchor.answers=2",
+            "rollout.prompts_per_step=24",
+            "rollout.prompts_per_try=24",
+        ],
+    );
 }
 
 #[test]
@@ -206,56 +223,6 @@ fn features_that_are_kept_for_a_step_teach_what_others_teach() {
 }
 
 #[test]
-fn a_run_that_was_resumed_is_the_run_that_was_not() {
-    // Four of six questions a step: the run is stopped in the middle of an epoch.
-    let settings = ["max_steps=6", "save_steps=3", "rollout.prompts_per_step=4", "rollout.prompts_per_try=4"];
-    for (verb, more) in
-        [("tapo", "workers=2"), ("grpo", "kl.target=0.1"), ("noisy-rollout", "noise.middle_step=3")]
-    {
-        let colours = Colours::new();
-        let settings = [settings.as_slice(), &[more]].concat();
-        colours.train(verb, "whole", &settings);
-        colours.copy_state("whole", "resumed", 3);
-        colours.resume(verb, "resumed", &settings);
-        for file in
-            ["model.safetensors", "checkpoint-6/optimizer.safetensors", "checkpoint-6/trainer_state.json"]
-        {
-            let is_same = colours.bytes("whole", file) == colours.bytes("resumed", file);
-            assert!(is_same, "{verb}: {file} differs");
-        }
-        assert_eq!(colours.column("resumed", "/step"), [4.0, 5.0, 6.0], "{verb}");
-        let rewards = |run: &str| colours.column(run, "/reward/overall");
-        assert_eq!(rewards("whole")[3..], rewards("resumed")[..], "{verb}");
-    }
-}
-
-/// A run that is killed loses the steps since its last state, and makes them again.
-#[test]
-fn a_run_that_was_killed_can_be_gone_on_with() {
-    /// So long may the first steps take on a busy machine.
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    let colours = Colours::new();
-    let settings = ["save_steps=2", "filter.enabled=false"];
-    let mut program = colours.start(
-        "dapo",
-        "run",
-        &[settings.as_slice(), &["max_steps=100000", "save_total_limit=2"]].concat(),
-    );
-    let begun = Instant::now();
-    while colours.log("run").len() < 5 {
-        assert!(begun.elapsed() < PATIENCE, "no steps were made");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    program.kill().expect("it runs");
-    program.wait().expect("it ends");
-    let made = colours.log("run").len() + 3;
-    colours.resume("dapo", "run", &[settings.as_slice(), &[&format!("max_steps={made}")]].concat());
-    let steps: Vec<f64> = (1..=made).map(|step| step as f64).collect();
-    assert_eq!(colours.column("run", "/step"), steps, "every step once");
-}
-
-#[test]
 fn a_user_judges_with_a_program_of_their_own() {
     let colours = Colours::new();
     // Wants an `e`, and to be told of all columns.
@@ -282,14 +249,20 @@ fn a_user_judges_with_a_program_of_their_own() {
 }
 
 #[test]
-fn a_run_that_learns_nothing_ends_and_says_why() {
+fn a_model_of_texts_gives_credit_for_what_is_nearly_right() {
     let colours = Colours::new();
-    colours.write_rows("hopeless.jsonl", "no such answer", "no such answer", |_| ());
-    let run = colours.attempt("dapo", "run", &["max_steps=50", &colours.rows("hopeless.jsonl")]);
-    assert_eq!(run.code, Some(2), "{}", run.stderr);
-    assert!(run.stderr.contains("learnt nothing") && run.stderr.contains("0 of 18 groups"), "{}", run.stderr);
-    assert_eq!(colours.column("run", "/tries"), [3.0; 5]);
-
-    let solved = colours.train("dapo", "solved", &["max_steps=200"]);
-    assert!(solved.contains("nothing is left to learn"), "{solved}");
+    let similarity = |run: &str, settings: &[&str]| {
+        let fixed = ["max_steps=1", "reward.similarity=1.0", "filter.key=similarity"];
+        let said = colours.train("grpo", run, &[fixed.as_slice(), settings].concat());
+        (said, colours.column(run, "/reward/similarity")[0])
+    };
+    let (said, by_spelling) = similarity("spelling", &[]);
+    assert!(!said.contains("is measured by"), "{said}");
+    for (folder, kind) in [("sentence", "sentence embedder"), ("contrastive/siglip", "SigLIP")] {
+        let embedder = format!("reward.embedder={}", golden(folder).display());
+        let (said, by_meaning) = similarity(kind, &[&embedder]);
+        assert!(said.contains(&format!("reward.similarity is measured by {kind}")), "{said}");
+        assert!(by_meaning > 0.0 && by_meaning <= 1.0, "{kind}: {by_meaning}");
+        assert!((by_meaning - by_spelling).abs() > 1e-3, "{kind}: {by_meaning}, by spelling {by_spelling}");
+    }
 }

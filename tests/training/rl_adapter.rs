@@ -61,6 +61,36 @@ fn the_reference_is_the_model_without_its_adapter() {
     assert!(again[0] > 1e-4, "{again:?}");
 }
 
+/// Dropout makes another model of the one that answers were drawn from.
+#[test]
+fn a_mismatch_that_is_not_measured_is_not_shown() {
+    let colours = Colours::new();
+    let said = colours.train("grpo", "run", &[LORA, "max_steps=1", "lora_dropout=0.1"]);
+    assert!(said.contains("mismatch -  "), "{said}");
+    assert_eq!(colours.log("run")[0]["mismatch_max"], Value::Null);
+}
+
+/// With rewards that are all alike, what a report shows is the distance to the reference alone.
+#[test]
+fn a_report_shows_what_the_reference_has_cost() {
+    let colours = Colours::new();
+    let settings = [LORA, "max_steps=6", "filter.enabled=false", "update.learning_rate=2e-2"];
+    colours.train("grpo", "before", &settings);
+    colours.write_rows("hopeless.jsonl", "no such answer", "no such answer", |_| ());
+    let from = format!("adapter_name_or_path={}", colours.path("before"));
+    let rows = colours.rows("hopeless.jsonl");
+    let report = |run: &str, coefficient: &str| {
+        let settings = [LORA, "max_steps=1", "report_steps=1", "kl.place=reward", coefficient, &from, &rows];
+        colours.train("grpo", run, &settings);
+        String::from_utf8(colours.bytes(run, "reports/step-1.html")).expect("UTF-8")
+    };
+    let free = report("free", "kl.coefficient=0.0");
+    let answers = free.matches("<td>+0.00<td>").count();
+    assert_eq!(answers, 30, "{free}");
+    let charged = report("charged", "kl.coefficient=0.5");
+    assert!(charged.matches("<td>+0.00<td>").count() < answers / 2, "{charged}");
+}
+
 #[test]
 fn a_resumed_run_is_the_run_that_was_not() {
     for (verb, kind) in [

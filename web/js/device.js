@@ -100,7 +100,7 @@ function apiMissing() {
     return failure(
       "noApi",
       "the page is not in a secure context, where browsers hide WebGPU",
-      "serve the page over https or from localhost, or choose the device cpu",
+      "serve the page over https or from localhost",
     );
   }
   return failure(

@@ -130,7 +130,10 @@ export interface RecognizeOptions {
   maxNewTokens?: number;
   /** 0 is greedy. */
   temperature?: number;
-  /** Makes sampling repeatable: a whole number from 0 to 4294967295. */
+  /**
+   * Makes sampling repeatable: a whole number from 0 to 4294967295. Where it is absent and the temperature is
+   * above 0, every recognition draws another one.
+   */
   seed?: number;
   /** Ends the recognition. */
   signal?: AbortSignal;

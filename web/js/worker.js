@@ -159,16 +159,32 @@ function stop(id) {
  * @param {(storage: any) => Promise<any[]>} ask
  */
 async function askStorage(id, ask) {
-  const kind = builds.has("webgpu") && !builds.has("cpu") ? "webgpu" : "cpu";
   let storage;
   try {
-    const build = await fetchBuild(kind);
+    const build = await anyBuild();
     storage = new build.Engine(() => {});
     postMessage({ type: "stored", id, models: await ask(storage) });
   } catch (error) {
     fail(id, error);
   } finally {
     free(storage);
+  }
+}
+
+/**
+ * A build for the storage alone: the one that is there, else the smaller one. Without a connection perhaps only
+ * the other can be had.
+ *
+ * @returns {Promise<any>}
+ */
+async function anyBuild() {
+  if (builds.has("webgpu") && !builds.has("cpu")) return fetchBuild("webgpu");
+  try {
+    return await fetchBuild("cpu");
+  } catch (error) {
+    return fetchBuild("webgpu").catch(() => {
+      throw error;
+    });
   }
 }
 

@@ -39,6 +39,8 @@ pub struct Download {
     base_url: String,
     folder: Folder,
     manifest: Manifest,
+    /// Bytes of the files that were brought so far.
+    brought: u64,
 }
 
 impl Download {
@@ -68,7 +70,7 @@ impl Download {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { base_url, folder, manifest })
+        Ok(Self { base_url, folder, manifest, brought: 0 })
     }
 
     /// The manifest.
@@ -111,23 +113,21 @@ impl Download {
         listener: &impl Listener,
     ) -> Result<(), Failure> {
         let total = self.manifest.bytes() as f64;
-        let mut before = 0;
-        for file in self.manifest.files.clone() {
-            if wanted(&file.path) {
-                let report = |phase: &str, bytes: u64, from_storage: bool| {
-                    listener.progress(Progress {
-                        phase: phase.into(),
-                        file: file.path.clone(),
-                        file_bytes: bytes as f64,
-                        file_total: file.bytes as f64,
-                        bytes: (before + bytes) as f64,
-                        total,
-                        from_storage,
-                    });
-                };
-                self.fetch_file(&file, listener, &report).await?;
-            }
-            before += file.bytes;
+        for file in self.manifest.files.clone().into_iter().filter(|file| wanted(&file.path)) {
+            let before = self.brought;
+            let report = |phase: &str, bytes: u64, from_storage: bool| {
+                listener.progress(Progress {
+                    phase: phase.into(),
+                    file: file.path.clone(),
+                    file_bytes: bytes as f64,
+                    file_total: file.bytes as f64,
+                    bytes: (before + bytes) as f64,
+                    total,
+                    from_storage,
+                });
+            };
+            self.fetch_file(&file, listener, &report).await?;
+            self.brought += file.bytes;
         }
         Ok(())
     }

@@ -30,6 +30,9 @@ const MAX_HEADER_BYTES: u64 = 100 << 20;
 const TALK_INTERVAL_SECS: f64 = 0.016;
 /// A colour to warm up with.
 const GREY: u8 = 128;
+/// Most bytes of weights on the processor: of the 4 GiB that a module can address, photo, cache and the tensor
+/// on its way need the rest.
+const MOST_WEIGHT_BYTES: u64 = 7 << 29;
 
 /// A model and the worker that it speaks to.
 #[wasm_bindgen]
@@ -126,7 +129,7 @@ impl Engine {
             AbortController::new().map_err(|error| internal("the browser cannot stop requests", &error))?;
         let signal = controller.signal();
         self.loading.borrow_mut().insert(id, controller);
-        let watch = Watch { engine: self, id, signal };
+        let watch = Watch { engine: self, id, signal, latest: RefCell::default() };
         let storage = Storage::open().await?;
         let begun = Download::begin(&storage, base_url, watch.signal()).await;
         let mut download = if watch.is_stopped() { return Err(aborted()) } else { begun? };
@@ -159,8 +162,8 @@ impl Engine {
 
     /// One token about a grey picture: shaders are compiled and memory is taken before anyone waits.
     async fn warm_up(&self, recognizer: &Recognizer, watch: &Watch<'_>) -> Result<(), Failure> {
-        watch.progress(Progress { phase: "warmingUp".into(), ..Progress::default() });
-        yield_to_messages().await;
+        watch.go_on_with("warmingUp");
+        watch.hear_stop().await?;
         let side = 56;
         let photo = image::RgbImage::from_pixel(side, side, image::Rgb([GREY; 3]));
         let messages = ask("photo", DEFAULT_QUESTION, &[]);
@@ -172,8 +175,11 @@ impl Engine {
             stop_strings: Vec::new(),
         };
         let mut answer = recognizer.answer(&prepared, &options).map_err(|error| of_answer(&error))?;
-        while answer.next().await.map_err(|error| of_answer(&error))?.is_some() {}
-        if watch.is_stopped() { Err(aborted()) } else { Ok(()) }
+        watch.hear_stop().await?;
+        while answer.next().await.map_err(|error| of_answer(&error))?.is_some() {
+            watch.hear_stop().await?;
+        }
+        watch.hear_stop().await
     }
 
     async fn answer(&self, id: u32, image: &[u8], options: &RecognizeOptions) -> Result<Outcome, Failure> {
@@ -183,27 +189,28 @@ impl Engine {
             .borrow()
             .clone()
             .ok_or_else(|| failure(codes::NOT_LOADED, "no model is loaded", "load a model first"))?;
-        let is_stopped = || self.stopped.borrow().contains(&id);
         let photo = decode(image, &DecodeLimits::default())?;
+        self.hear_stop(id).await?;
         let question = options.question.as_deref().unwrap_or(DEFAULT_QUESTION);
         let messages = ask("photo", question, &options.candidates);
         let processor = recognizer.processor();
         let prepared = processor.prepare(&messages, &[photo]).map_err(|error| of_answer(&error))?;
         let defaults = SamplingOptions::from_checkpoint(processor.generation());
+        let temperature = options.temperature.unwrap_or(defaults.temperature);
+        let seed = match options.seed {
+            Some(seed) => seed,
+            None if temperature > 0.0 => random_seed()?,
+            None => 0,
+        };
         let answer_options = AnswerOptions {
-            sampling: SamplingOptions {
-                temperature: options.temperature.unwrap_or(defaults.temperature),
-                seed: u64::from(options.seed.unwrap_or_default()),
-                ..defaults
-            },
+            sampling: SamplingOptions { temperature, seed: u64::from(seed), ..defaults },
             max_new_tokens: options.max_new_tokens.map_or(DEFAULT_NEW_TOKENS, |count| count as usize),
             stop_strings: Vec::new(),
         };
-        yield_to_messages().await;
-        if is_stopped() {
-            return Err(aborted());
-        }
+        self.hear_stop(id).await?;
         let mut answer = recognizer.answer(&prepared, &answer_options).map_err(|error| of_answer(&error))?;
+        // An adapter has only been told of the prompt by now; the first token waits for it.
+        self.hear_stop(id).await?;
         let first = Cell::new(None);
         let (mut pieces, mut told) = (Vec::new(), f64::NEG_INFINITY);
         while let Some(events) = answer.next().await.map_err(|error| of_answer(&error))? {
@@ -218,10 +225,7 @@ impl Engine {
             for event in pieces.drain(..) {
                 self.post(&piece(id, event));
             }
-            yield_to_messages().await;
-            if is_stopped() {
-                return Err(aborted());
-            }
+            self.hear_stop(id).await?;
             told = now_secs();
         }
         let ended = now_secs();
@@ -250,6 +254,12 @@ impl Engine {
         post(&self.listener, event);
     }
 
+    /// Lets the worker read its messages, and ends a request here that one of them stops.
+    async fn hear_stop(&self, id: u32) -> Result<(), Failure> {
+        yield_to_messages().await;
+        if self.stopped.borrow().contains(&id) { Err(aborted()) } else { Ok(()) }
+    }
+
     fn forget(&self, id: u32) {
         self.stopped.borrow_mut().remove(&id);
         self.loading.borrow_mut().remove(&id);
@@ -261,10 +271,24 @@ struct Watch<'engine> {
     engine: &'engine Engine,
     id: u32,
     signal: AbortSignal,
+    latest: RefCell<Progress>,
+}
+
+impl Watch<'_> {
+    /// Tells of a phase that moves no bytes: all of them are where the phase before has left them.
+    fn go_on_with(&self, phase: &str) {
+        let latest = self.latest.borrow().clone();
+        self.progress(Progress { phase: phase.into(), ..latest });
+    }
+
+    async fn hear_stop(&self) -> Result<(), Failure> {
+        self.engine.hear_stop(self.id).await
+    }
 }
 
 impl Listener for Watch<'_> {
     fn progress(&self, progress: Progress) {
+        self.latest.replace(progress.clone());
         self.engine.post(&Event::Progress { id: self.id, progress });
     }
 
@@ -303,14 +327,28 @@ async fn read_files(download: &Download) -> Result<CheckpointFiles, Failure> {
     })
 }
 
-/// Every weight is one buffer: the largest must fit the adapter, before anything large is fetched.
+/// Refuses what the device cannot hold, before anything large is fetched. On an adapter every weight is one
+/// buffer; on the processor all of them share the module's memory.
 fn check_fit(model: &VisionLanguageModel, opened: &OpenDevice, report: &DeviceReport) -> Result<(), Failure> {
-    let largest = check_names(model, &[])
-        .expected
-        .into_iter()
-        .map(|(name, shape)| (shape.iter().product::<usize>() * opened.precision.bytes(), name))
-        .max();
-    match largest {
+    // A product of sides can exceed the 32 bits that this module counts in.
+    let bytes = |shape: &[usize]| {
+        shape.iter().map(|side| *side as u64).product::<u64>() * opened.precision.bytes() as u64
+    };
+    let weights: Vec<(u64, String)> =
+        check_names(model, &[]).expected.into_iter().map(|(name, shape)| (bytes(&shape), name)).collect();
+    let needed: u64 = weights.iter().map(|(bytes, _)| bytes).sum();
+    if report.kind == "cpu" && needed > MOST_WEIGHT_BYTES {
+        return Err(failure(
+            codes::LIMIT_TOO_SMALL,
+            format!(
+                "the weights need {} of memory on the processor, where a page can give them {}",
+                gigabytes(needed),
+                gigabytes(MOST_WEIGHT_BYTES)
+            ),
+            "choose a smaller model, a device with WebGPU, or the native program trainer-native",
+        ));
+    }
+    match weights.into_iter().max() {
         Some((bytes, name)) if report.max_buffer_bytes > 0.0 && bytes as f64 > report.max_buffer_bytes => {
             Err(failure(
                 codes::LIMIT_TOO_SMALL,
@@ -336,8 +374,11 @@ async fn load_weights(
         Some(index) => ShardIndex::from_json(&index)?.files(),
         None => vec![ShardIndex::SINGLE.to_owned()],
     };
-    let total = download.manifest().bytes() as f64;
-    let mut before = 0;
+    let manifest = download.manifest();
+    let total = manifest.bytes() as f64;
+    // What is no weight is read already.
+    let read_already = manifest.files.iter().filter(|file| !files.contains(&file.path));
+    let mut before: u64 = read_already.map(|file| file.bytes).sum();
     let mut loader = Loader::new(fresh, Some(opened.precision));
     for path in files {
         let file = download.file(&path).await?;
@@ -367,14 +408,21 @@ async fn load_weights(
                 total,
                 from_storage: true,
             });
-            yield_to_messages().await;
-            if watch.is_stopped() {
-                return Err(aborted());
-            }
+            watch.hear_stop().await?;
         }
         before += length;
     }
     Ok(loader.finish()?.0)
+}
+
+/// What a recognition draws with that names no seed.
+fn random_seed() -> Result<u32, Failure> {
+    getrandom::u32()
+        .map_err(|error| internal("the browser gives no random numbers", &error.to_string().into()))
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 fn stop_name(reason: StopReason) -> &'static str {

@@ -1,6 +1,7 @@
 //! From the core's words to the protocol's: events out, failures with a code and a remedy.
 
 use crate::protocol::{Event, Failure, codes};
+use fine_r1_core::generate::GenerateError;
 use fine_r1_core::image::ImageError;
 use fine_r1_core::reasoning::ReasoningEvent;
 use fine_r1_core::recognizer::RecognizerError;
@@ -9,6 +10,7 @@ use js_sys::Function;
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
+use web_sys::console;
 
 /// A failure in the words of the protocol.
 #[must_use]
@@ -83,12 +85,23 @@ pub fn of_model(error: &RecognizerError) -> Failure {
 /// Errors of a recognition.
 #[must_use]
 pub fn of_answer(error: &RecognizerError) -> Failure {
-    use fine_r1_core::generate::GenerateError;
     let code = match error {
         RecognizerError::Image { .. } => codes::BAD_IMAGE,
-        RecognizerError::Generate(GenerateError::Device(_)) => codes::DEVICE_LOST,
-        RecognizerError::Generate(_) | RecognizerError::Prompt(_) => codes::BAD_OPTIONS,
+        RecognizerError::Generate(GenerateError::Device(_)) => return device_lost(error),
+        RecognizerError::Generate(_) | RecognizerError::Prompt(_) | RecognizerError::Placeholder { .. } => {
+            codes::BAD_OPTIONS
+        }
         _ => codes::INTERNAL,
     };
     failure(code, error.to_string(), error.hint())
+}
+
+/// What the runtime says of a lost device is for those who look into the console.
+fn device_lost(error: &RecognizerError) -> Failure {
+    console::warn_1(&error.to_string().into());
+    failure(
+        codes::DEVICE_LOST,
+        "the graphics device went away while it computed",
+        "load the model again; if it happens again, reload the page, or choose the processor or a smaller model",
+    )
 }

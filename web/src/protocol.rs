@@ -82,7 +82,7 @@ pub struct RecognizeOptions {
     /// 0 is greedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Makes sampling repeatable.
+    /// Makes sampling repeatable; where it is absent, and the temperature is above 0, one is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
 }
@@ -294,7 +294,7 @@ pub mod codes {
     pub const WRONG_HASH: &str = "wrongHash";
     /// The manifest or a file of the checkpoint makes no sense.
     pub const BAD_MODEL: &str = "badModel";
-    /// The browser's storage is full.
+    /// The browser's storage is full, or the browser gives this page none.
     pub const STORAGE_FULL: &str = "storageFull";
     /// The browser has no WebGPU.
     pub const NO_API: &str = "noApi";
@@ -302,7 +302,7 @@ pub mod codes {
     pub const NO_ADAPTER: &str = "noAdapter";
     /// The only adapter is a program, slower than the processor itself.
     pub const SOFTWARE_ADAPTER: &str = "softwareAdapter";
-    /// The adapter's limits are below what the model needs.
+    /// The adapter's limits, or the processor's memory, are below what the model needs.
     pub const LIMIT_TOO_SMALL: &str = "limitTooSmall";
     /// The device went away.
     pub const DEVICE_LOST: &str = "deviceLost";

@@ -372,8 +372,8 @@ fn manager() -> Result<StorageManager, Failure> {
     if storage.is_undefined() {
         return Err(failure(
             codes::STORAGE_FULL,
-            "this page may not store data",
-            "serve the page over https, or from localhost",
+            "the page is not in a secure context, where browsers give no storage for a model's files",
+            "serve the page over https or from localhost",
         ));
     }
     Ok(storage)

@@ -1,6 +1,6 @@
-//! The frame of the page: head, the part that the state needs, foot.
+//! The frame of the page: head, the way to a model, photo and answer, foot.
 
-use crate::components::{StatusLine, StoredModels, ThemeToggle};
+use crate::components::{ModelBar, StatusLine, StoredModels, ThemeToggle};
 use crate::engine;
 use crate::page::Page;
 use crate::pages::{Landing, Loading, Workbench};
@@ -44,13 +44,16 @@ pub fn App() -> impl IntoView {
         }
     });
 
-    // A part of the page that takes another's place takes the keyboard too, except at the beginning.
+    // What takes another's place at the top takes the keyboard from it, except at the beginning. Who works below
+    // is left alone.
     let stage = page.follow(State::stage);
     let main = NodeRef::<html::Main>::new();
+    let top = NodeRef::<html::Div>::new();
     Effect::new(move |before: Option<Stage>| {
         let stage = stage.get();
         if before.is_some_and(|before| before != stage)
-            && let Some(main) = main.get_untracked()
+            && let (Some(main), Some(top)) = (main.get_untracked(), top.get_untracked())
+            && engine::holds_keyboard(&top)
         {
             engine::focus(&main);
         }
@@ -64,11 +67,14 @@ pub fn App() -> impl IntoView {
             <ThemeToggle />
         </header>
         <main id="main" tabindex="-1" node_ref=main class:dragging=move || is_dragging.get()>
-            {move || match stage.get() {
-                Stage::Landing => view! { <Landing /> }.into_any(),
-                Stage::Loading => view! { <Loading /> }.into_any(),
-                Stage::Workbench => view! { <Workbench /> }.into_any(),
-            }}
+            <div node_ref=top>
+                {move || match stage.get() {
+                    Stage::Landing => view! { <Landing /> }.into_any(),
+                    Stage::Loading => view! { <Loading /> }.into_any(),
+                    Stage::Loaded => view! { <ModelBar /> }.into_any(),
+                }}
+            </div>
+            <Workbench />
             <StoredModels />
         </main>
         <footer class="foot">

@@ -1,5 +1,11 @@
 //! Names to choose among: as somebody types them, and as the answer takes them up.
 
+use crate::problem::failure;
+use fine_r1_web::protocol::{Failure, codes};
+
+/// Most names to choose among; the module takes no more either.
+const MOST_NAMES: usize = 50;
+
 /// Most names that are read out of a thought; a longer list is prose.
 const MOST_WEIGHED: usize = 8;
 
@@ -8,6 +14,23 @@ const LONGEST_NAME: usize = 40;
 
 /// How a thought begins to weigh candidates against each other.
 const OPENINGS: [&str; 5] = ["Candidates: ", "Possible: ", "It could be ", "Is it ", "Compare "];
+
+/// Refuses a list that is no choice or too long; none is a choice, too.
+pub fn check(names: &[String]) -> Result<(), Failure> {
+    match names.len() {
+        0 | 2..=MOST_NAMES => Ok(()),
+        1 => Err(failure(
+            codes::BAD_OPTIONS,
+            "one candidate is no choice",
+            "give two or more names with commas between them, or none",
+        )),
+        count => Err(failure(
+            codes::BAD_OPTIONS,
+            format!("there are {count} candidates"),
+            format!("give at most {MOST_NAMES}"),
+        )),
+    }
+}
 
 /// A name that was weighed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +137,20 @@ mod tests {
         assert_eq!(parse(" ,, a320 , A320,"), names(&["a320"]));
         assert_eq!(parse("House Sparrow, Tree Sparrow"), names(&["House Sparrow", "Tree Sparrow"]));
         assert_eq!(parse("  "), names(&[]));
+    }
+
+    #[test]
+    fn a_list_is_a_choice_of_bounded_length() {
+        let list = |count: usize| (0..count).map(|number| format!("A{number}")).collect::<Vec<_>>();
+        for count in [0, 2, 50] {
+            assert_eq!(check(&list(count)), Ok(()), "{count}");
+        }
+        for (count, word) in [(1, "no choice"), (51, "51")] {
+            let error = check(&list(count)).unwrap_err();
+            assert_eq!(error.code, codes::BAD_OPTIONS);
+            assert!(error.message.contains(word), "{}", error.message);
+            assert!(!error.hint.is_empty());
+        }
     }
 
     #[test]

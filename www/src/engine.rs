@@ -17,7 +17,7 @@ use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, ClipboardEvent, DataTransfer, Document, DragEvent,
     Element, EventTarget, File, HtmlAnchorElement, HtmlCanvasElement, HtmlDialogElement, HtmlElement,
     HtmlInputElement, HtmlVideoElement, MediaStream, MediaStreamConstraints, MediaStreamTrack,
-    MediaTrackConstraints, MessageEvent, Navigator, ReferrerPolicy, RequestCredentials, RequestInit,
+    MediaTrackConstraints, MessageEvent, Navigator, Node, ReferrerPolicy, RequestCredentials, RequestInit,
     Response, ScrollIntoViewOptions, ScrollLogicalPosition, ServiceWorkerContainer,
     ServiceWorkerRegistration, Storage, Url, Window, Worker, WorkerOptions, WorkerType, console,
 };
@@ -237,7 +237,7 @@ fn cut(what: &str, error: &JsValue) -> Failure {
     let hint = match window().navigator().on_line() {
         false => "this device is offline: connect it and try again",
         true if what == "the photo" => {
-            "check the address; if the other site does not allow other pages to read its photos, save the photo and drop it here"
+            "check the address; this page's own policy (connect-src) or the photo's site (CORS) may forbid it, too: download the photo and choose the file"
         }
         true => {
             "check the address; a foreign site must allow this page to read its files (CORS), and this page's policy must allow that site"
@@ -471,6 +471,15 @@ pub fn focus(element: &HtmlElement) {
     let _ = element.focus();
 }
 
+/// Whether the keyboard is in a part of the page, or nowhere, as after its part was taken away.
+pub fn holds_keyboard(part: &Element) -> bool {
+    let part: &Node = part;
+    document().active_element().is_none_or(|active| {
+        let active_node: &Node = &active;
+        part.contains(Some(active_node)) || active.tag_name() == "BODY"
+    })
+}
+
 /// Scrolls as far as is needed to see an element.
 pub fn reveal(element: &Element) {
     let options = ScrollIntoViewOptions::new();
@@ -557,9 +566,9 @@ pub fn set_theme(theme: &str) {
 
 // ---- offline ----
 
-/// Asks the service worker to keep what the model needs besides its files, and says when it has done
-/// so. Browsers without service workers never say it.
-pub async fn keep_offline(when_kept: impl Fn() + 'static) {
+/// Asks the service worker to keep what the model needs besides its files, of the two engines the named one, and
+/// says when it has done so. Browsers without service workers never say it.
+pub async fn keep_offline(engine: String, when_kept: impl Fn() + 'static) {
     let Some(container) = service_workers(&window().navigator()) else { return };
     let Ok(ready) = container.ready() else { return };
     let Ok(registration) = JsFuture::from(ready).await else { return };
@@ -576,6 +585,7 @@ pub async fn keep_offline(when_kept: impl Fn() + 'static) {
     on_message.forget();
     let message = Object::new();
     let _ = Reflect::set(&message, &"type".into(), &"keep".into());
+    let _ = Reflect::set(&message, &"engine".into(), &engine.into());
     let _ = active.post_message(&message);
 }
 

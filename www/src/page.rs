@@ -8,7 +8,7 @@ use crate::figures::size;
 use crate::model_source::{ModelSize, ModelSource, size_of_manifest};
 use crate::photo::{Photo, is_address, keep_recent};
 use crate::problem::{failure, sentence};
-use crate::state::{Asked, Record, State};
+use crate::state::{Asked, Record, Stage, State};
 use fine_r1_web::protocol::{DeviceChoice, Event, Failure, RecognizeOptions, Request, StoredModel, codes};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -157,7 +157,14 @@ impl Page {
         let id = self.number();
         self.change(|state| state.begin_load(id));
         self.send(id, &Request::Load { id, base_url, device: self.device.get_untracked() });
-        spawn_local(engine::keep_offline(move || self.is_offline_ready.set(true)));
+    }
+
+    /// Loads a model, unless one is on its way, to ask it as soon as it is there.
+    fn load_to_ask(self) {
+        if self.state.with_untracked(State::running).is_none() {
+            self.load_again();
+        }
+        self.change(State::await_model);
     }
 
     /// Loads the model anew that the state speaks of.
@@ -235,9 +242,9 @@ impl Page {
     fn put_photo(self, photo: Result<Photo, Failure>) {
         match photo {
             Ok(photo) => {
-                self.status.set(match self.state.with_untracked(|state| state.model().is_some()) {
-                    true => format!("{} is chosen.", photo.name),
-                    false => format!("{} is chosen. Load the model to ask about it.", photo.name),
+                self.status.set(match self.state.with_untracked(State::needs_model) {
+                    false => format!("{} is chosen.", photo.name),
+                    true => format!("{} is chosen. Recognize loads the model first.", photo.name),
                 });
                 self.photo_problem.set(None);
                 self.photo.set(Some(photo));
@@ -302,10 +309,9 @@ impl Page {
 
     // ---- questions ----
 
-    /// Asks the model about the photo.
+    /// Asks the model about the photo; where there is no model, it is loaded first.
     pub fn recognize(self) {
-        let is_free = self.state.with_untracked(|state| state.running().is_none() && state.model().is_some());
-        if !is_free {
+        if self.state.with_untracked(State::is_asked) {
             return;
         }
         let Some(photo) = self.photo.get_untracked() else {
@@ -316,12 +322,21 @@ impl Page {
             )));
             return;
         };
+        let candidates = candidates::parse(&self.candidates.get_untracked());
+        if let Err(failure) = candidates::check(&candidates) {
+            self.tell(&failure);
+            return;
+        }
+        if self.state.with_untracked(State::needs_model) {
+            self.load_to_ask();
+            return;
+        }
         let asked = Asked {
             photo_name: photo.name.clone(),
             photo_bytes: photo.bytes,
             label: photo.label.clone(),
             question: self.question.get_untracked().trim().to_owned(),
-            candidates: candidates::parse(&self.candidates.get_untracked()),
+            candidates,
         };
         let options = RecognizeOptions {
             question: Some(asked.question.clone()).filter(|question| !question.is_empty()),
@@ -346,21 +361,24 @@ impl Page {
         });
     }
 
-    /// Ends what is under way.
+    /// Ends what is under way. Here it is over at once; the worker hears of it between two of its steps.
     pub fn stop(self) {
         let Some(id) = self.state.with_untracked(State::running) else { return };
         let is_sent = self.state.with_untracked(|state| state.run().is_none_or(|run| run.is_sent));
         if is_sent {
             self.send(id, &Request::Stop { id });
-        } else {
-            let error = failure(codes::ABORTED, "stopped", "ask again");
-            self.receive(Arrival::Event(Event::Failed { id, error }));
         }
+        let hint = match self.state.with_untracked(State::stage) {
+            Stage::Loading => "load again: what was received is kept",
+            _ => "ask again",
+        };
+        let error = failure(codes::ABORTED, "stopped", hint);
+        self.receive(Arrival::Event(Event::Failed { id, error }));
     }
 
     /// Brings an earlier answer back, with its photo and its question.
     pub fn show(self, visit: &Visit) {
-        if self.state.with_untracked(State::running).is_some() {
+        if !self.state.with_untracked(State::can_show) {
             return;
         }
         let asked = &visit.record.asked;
@@ -414,14 +432,16 @@ impl Page {
                 self.stored.set(Stored::Failed(error));
             }
             Arrival::Event(event) => {
-                let is_loading = self.state.with_untracked(|state| matches!(state, State::Loading { .. }));
-                let is_done = matches!(event, Event::Done { .. });
+                let (stage, running, is_asked) =
+                    self.state.with_untracked(|state| (state.stage(), state.running(), state.is_asked()));
+                let is_done = matches!(event, Event::Done { id, .. } if running == Some(id));
                 self.change(|state| state.apply(event, engine::now_ms()));
                 if is_done {
                     self.keep_visit();
                 }
-                if is_loading && self.state.with_untracked(State::running).is_none() {
+                if stage == Stage::Loading && self.state.with_untracked(State::running).is_none() {
                     self.look_into_storage();
+                    self.begin_with_model(is_asked);
                 }
             }
             Arrival::Broken(failure) => {
@@ -431,6 +451,16 @@ impl Page {
                 }
                 self.change(|state| state.break_down(failure));
             }
+        }
+    }
+
+    /// Has kept what runs a model that has come, and asks what somebody waits to hear.
+    fn begin_with_model(self, is_asked: bool) {
+        let kind = self.state.with_untracked(|state| state.model().map(|model| model.device.kind.clone()));
+        let Some(kind) = kind else { return };
+        spawn_local(engine::keep_offline(kind, move || self.is_offline_ready.set(true)));
+        if is_asked {
+            self.recognize();
         }
     }
 

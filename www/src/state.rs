@@ -1,7 +1,7 @@
 //! What the conversation with the worker has come to: one enum, changed by the worker's events.
 
 use crate::figures::percent;
-use crate::problem::{is_wish, sentence};
+use crate::problem::{is_wish, needs_load, sentence};
 use fine_r1_web::protocol::{DeviceReport, Event, Failure, ModelInfo, Outcome, Progress};
 use std::mem;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub enum State {
         device: Option<DeviceReport>,
         /// How far it is.
         progress: Option<Progress>,
+        /// Whether somebody has asked already and waits for the model.
+        is_awaited: bool,
     },
     /// A model did not arrive, or went away.
     LoadFailed {
@@ -59,15 +61,15 @@ pub enum State {
     },
 }
 
-/// Which part of the page a state needs.
+/// What stands above photo, question and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The card before any download.
     Landing,
     /// The way of the model to the device.
     Loading,
-    /// Photo, question and answer.
-    Workbench,
+    /// The model that is loaded.
+    Loaded,
 }
 
 /// What was asked.
@@ -135,7 +137,14 @@ impl Run {
 impl State {
     /// A load was asked for. It takes the place of whatever was there.
     pub fn begin_load(&mut self, id: u32) {
-        *self = Self::Loading { id, device: None, progress: None };
+        *self = Self::Loading { id, device: None, progress: None, is_awaited: false };
+    }
+
+    /// Somebody asks about a photo while the model is on its way.
+    pub fn await_model(&mut self) {
+        if let Self::Loading { is_awaited, .. } = self {
+            *is_awaited = true;
+        }
     }
 
     /// A recognition was asked for. Without a model nothing changes.
@@ -154,9 +163,9 @@ impl State {
         }
     }
 
-    /// Brings an earlier answer back. While something is under way nothing changes.
+    /// Brings an earlier answer back. Without a model, or while something is under way, nothing changes.
     pub fn show(&mut self, record: Arc<Record>) {
-        if self.running().is_none()
+        if self.can_show()
             && let Some(model) = self.model().cloned()
         {
             *self = Self::Answered { model, record };
@@ -166,11 +175,13 @@ impl State {
     /// Takes in what the worker says. Events of requests that are over are passed over.
     pub fn apply(&mut self, event: Event, now_ms: f64) {
         *self = match (mem::take(self), event) {
-            (Self::Loading { id, progress, .. }, Event::Found { id: of, device }) if id == of => {
-                Self::Loading { id, device: Some(device), progress }
+            (Self::Loading { id, progress, is_awaited, .. }, Event::Found { id: of, device }) if id == of => {
+                Self::Loading { id, device: Some(device), progress, is_awaited }
             }
-            (Self::Loading { id, device, .. }, Event::Progress { id: of, progress }) if id == of => {
-                Self::Loading { id, device, progress: Some(progress) }
+            (Self::Loading { id, device, is_awaited, .. }, Event::Progress { id: of, progress })
+                if id == of =>
+            {
+                Self::Loading { id, device, progress: Some(progress), is_awaited }
             }
             (Self::Loading { id, .. }, Event::Ready { id: of, info }) if id == of => {
                 Self::Ready { model: info }
@@ -210,7 +221,7 @@ impl State {
         }
     }
 
-    /// Which part of the page is needed.
+    /// What stands above photo, question and answer.
     pub fn stage(&self) -> Stage {
         match self {
             Self::Landing | Self::LoadFailed { .. } => Stage::Landing,
@@ -218,7 +229,7 @@ impl State {
             Self::Ready { .. }
             | Self::Recognizing { .. }
             | Self::Answered { .. }
-            | Self::Unanswered { .. } => Stage::Workbench,
+            | Self::Unanswered { .. } => Stage::Loaded,
         }
     }
 
@@ -231,6 +242,24 @@ impl State {
             | Self::Answered { model, .. }
             | Self::Unanswered { model, .. } => Some(model),
         }
+    }
+
+    /// Whether a model has to be loaded before one can be asked: there is none, or it went away.
+    pub fn needs_model(&self) -> bool {
+        match self {
+            Self::Unanswered { failure, .. } => needs_load(failure),
+            _ => self.model().is_none(),
+        }
+    }
+
+    /// Whether somebody has asked and waits: for the model, or for its answer.
+    pub fn is_asked(&self) -> bool {
+        matches!(self, Self::Recognizing { .. } | Self::Loading { is_awaited: true, .. })
+    }
+
+    /// Whether an earlier answer can be brought back.
+    pub fn can_show(&self) -> bool {
+        self.running().is_none() && self.model().is_some()
     }
 
     /// Number of the request that is under way.
@@ -274,10 +303,18 @@ impl State {
         }
     }
 
-    /// Why there is no model or no answer.
-    pub fn failure(&self) -> Option<&Failure> {
+    /// Why there is no model.
+    pub fn load_failure(&self) -> Option<&Failure> {
         match self {
-            Self::LoadFailed { failure } | Self::Unanswered { failure, .. } => Some(failure),
+            Self::LoadFailed { failure } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Why there is no answer of the model that is there.
+    pub fn answer_failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Unanswered { failure, .. } => Some(failure),
             _ => None,
         }
     }
@@ -418,7 +455,31 @@ mod tests {
         assert_eq!(state.status(), "Downloading the model: 40 %.");
         let State::Loading { device: Some(_), .. } = &state else { panic!("{state:?}") };
         state.apply(Event::Ready { id: 3, info: model() }, 0.0);
-        assert_eq!((state.stage(), state.status().as_str()), (Stage::Workbench, "nano is ready on the CPU."));
+        assert_eq!((state.stage(), state.status().as_str()), (Stage::Loaded, "nano is ready on the CPU."));
+    }
+
+    #[test]
+    fn who_asks_before_there_is_a_model_waits_for_it() {
+        let mut state = State::Landing;
+        state.await_model();
+        assert_eq!((state.needs_model(), state.is_asked()), (true, false));
+        state.begin_load(3);
+        assert!(!state.is_asked());
+        state.await_model();
+        let progress = Progress { phase: "loading".into(), ..Progress::default() };
+        state.apply(Event::Found { id: 3, device: model().device }, 0.0);
+        state.apply(Event::Progress { id: 3, progress }, 0.0);
+        assert_eq!((state.needs_model(), state.is_asked()), (true, true));
+        state.apply(Event::Ready { id: 3, info: model() }, 0.0);
+        assert_eq!((state.needs_model(), state.is_asked()), (false, false));
+    }
+
+    #[test]
+    fn a_model_that_went_away_is_needed_anew() {
+        for (code, needs_model) in [(codes::DEVICE_LOST, true), (codes::BAD_IMAGE, false)] {
+            let state = after(vec![Event::Failed { id: 7, error: failure(code, "it failed", "try again") }]);
+            assert_eq!(state.needs_model(), needs_model, "{code}");
+        }
     }
 
     #[test]
@@ -427,7 +488,7 @@ mod tests {
         state.begin_load(1);
         let error = failure(codes::NETWORK, "the connection was cut", "load again, what came is kept");
         state.apply(Event::Failed { id: 1, error: error.clone() }, 0.0);
-        assert_eq!((state.stage(), state.failure()), (Stage::Landing, Some(&error)));
+        assert_eq!((state.stage(), state.load_failure()), (Stage::Landing, Some(&error)));
         assert_eq!(
             state.status(),
             "The model is not loaded: the connection was cut. Load again, what came is kept."
@@ -463,7 +524,7 @@ mod tests {
         let error = failure(codes::ABORTED, "stopped", "");
         let state = after(vec![thinking(7, "Two"), Event::Failed { id: 7, error }]);
         assert_eq!((state.thinking(), state.status().as_str()), ("Two", "Stopped."));
-        assert_eq!((state.running(), state.stage()), (None, Stage::Workbench));
+        assert_eq!((state.running(), state.stage()), (None, Stage::Loaded));
     }
 
     #[test]
@@ -490,6 +551,9 @@ mod tests {
         let mut state = after(vec![thinking(7, "Two")]);
         state.show(record.clone());
         assert_eq!(state.running(), Some(7));
+        let mut state = State::Landing;
+        state.show(record.clone());
+        assert_eq!(state, State::Landing);
         let mut state = State::Ready { model: model() };
         state.show(record.clone());
         assert_eq!(state.record(), Some(&record));
@@ -500,7 +564,7 @@ mod tests {
         let error = failure(codes::INTERNAL, "the worker ended", "reload the page");
         let mut state = after(vec![thinking(7, "Two")]);
         state.break_down(error.clone());
-        assert_eq!((state.stage(), state.failure()), (Stage::Landing, Some(&error)));
+        assert_eq!((state.stage(), state.load_failure()), (Stage::Landing, Some(&error)));
         let mut state = State::Landing;
         state.break_down(error);
         assert_eq!(state, State::Landing);

@@ -21,14 +21,15 @@ pub struct DemoArgs {
     #[arg(long)]
     no_open: bool,
     /// Recognise a photo in headless Chromium on both devices, and end.
-    #[arg(long, conflicts_with_all = ["port", "no_open", "allow_models"])]
+    #[arg(long, conflicts_with_all = ["port", "no_open", "allow"])]
     check: bool,
     /// Leave the build for WebGPU out, which takes 20 minutes the first time.
     #[arg(long)]
     cpu_only: bool,
-    /// Let the page fetch models from this origin, too: `https://models.example`.
+    /// Let the page fetch models and photos from this origin, too: `https://models.example`. May be given
+    /// several times.
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
-    allow_models: Vec<String>,
+    allow: Vec<String>,
 }
 
 /// Builds everything, then serves until it is interrupted, or checks.
@@ -49,7 +50,7 @@ pub fn run(arguments: &DemoArgs) -> Result<()> {
         };
         return browser::run(&folders, &script);
     }
-    let url = serve::start(Site::new(site, &arguments.allow_models), arguments.port)?;
+    let url = serve::start(Site::new(site, &arguments.allow), arguments.port)?;
     println!("{url}");
     eprintln!("Ctrl-C ends it");
     if !arguments.no_open {

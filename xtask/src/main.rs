@@ -54,6 +54,9 @@ enum Command {
         /// Folder to write.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Leave the build for WebGPU out, which takes 20 minutes the first time.
+        #[arg(long)]
+        cpu_only: bool,
         /// Fail where a module is not optimised or larger than its goal.
         #[arg(long)]
         release: bool,
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Site { out, release } => write_site(&out, release),
+        Command::Site { out, cpu_only, release } => write_site(&out, Wishes { cpu_only, release }),
         Command::Recognize { release, photos } => recognize::run(release, &photos),
         Command::Nano { pretrain, out } => nano::run(pretrain.as_deref(), &out),
         Command::Family(arguments) => family::run(&arguments),
@@ -110,6 +113,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn write_site(out: &Path, release: bool) -> Result<()> {
-    site::write(&Folders::find()?, Wishes { release, ..Wishes::default() }, out)
+fn write_site(out: &Path, wishes: Wishes) -> Result<()> {
+    site::write(&Folders::find()?, wishes, out)
 }

@@ -59,7 +59,7 @@ impl GenerateError {
                 "shorten the question, or lower max_pixels in preprocessor_config.json"
             }
             Self::NotANumber => {
-                "the weights overflow in this precision, or are damaged: try --device cpu, or download them again"
+                "the weights overflow in this precision, or are damaged: try --device flex, or download them again"
             }
             Self::EmptyPrompt => "give at least one message",
             Self::Device(_) => {

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use super::{CotArgs, EvaluateArgs, GpuCheckArgs};
+use crate::dataset::{Classes, Layout, Part};
 use crate::device::DeviceChoice;
 use crate::rl::Objective;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -262,10 +263,19 @@ pub struct SftArgs {
 /// `triplets`
 #[derive(Debug, Args)]
 pub struct TripletsArgs {
-    /// Labelled pictures, one JSON object a line; repeatable.
-    #[arg(long, value_name = "FILE.jsonl", required = true)]
+    /// Labelled pictures: a folder per class, the folder of a known set, a .csv or a .jsonl file; repeatable.
+    #[arg(long, value_name = "PATH", required = true)]
     pub data: Vec<PathBuf>,
-    /// Folder that images' paths are relative to; each file's own where absent.
+    /// How they lie; recognised where absent.
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+    /// Which part, as the set's authors parted it.
+    #[arg(long, value_enum, default_value_t = Part::Train)]
+    pub part: Part,
+    /// Which classes: `seen` or `unseen` as Fine-R1 released them, or a file that names them; all where absent.
+    #[arg(long, value_name = "seen|unseen|FILE")]
+    pub classes: Option<Classes>,
+    /// Folder that paths in .csv and .jsonl files are relative to; each file's own where absent.
     #[arg(long, value_name = "DIR")]
     pub image_root: Option<PathBuf>,
     /// Folder to write, which must not exist or be empty.
@@ -283,7 +293,7 @@ pub struct TripletsArgs {
     /// Resize positives and negatives to the anchor's size, which the released TAPO code needs and ours does not.
     #[arg(long)]
     pub same_size: bool,
-    /// Folder of the checkpoint whose vision tower looks; the embedded nano model where absent.
+    /// Folder of the checkpoint whose vision tower looks, CLIP and SigLIP included; the embedded nano model where absent.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// Where the model runs.
@@ -325,6 +335,6 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     })
 }
 
-fn parse_penalty(text: &str) -> Result<f64, String> {
+pub(super) fn parse_penalty(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| if value > 0.0 { Ok(value) } else { Err("must be above 0".into()) })
 }

@@ -115,7 +115,7 @@ fn teacher(arguments: &CotArgs) -> Result<Box<dyn Teacher>> {
 
 fn pictures(arguments: &CotArgs, data: &Path) -> Result<LabelledSet> {
     let pictures = &arguments.pictures;
-    let mut set = LabelledSet::read(data, pictures.layout, pictures.part)?;
+    let mut set = LabelledSet::read(data, pictures.layout, pictures.part, None)?;
     if let Some(classes) = &pictures.classes {
         let absent = classes.keep(&mut set)?;
         warn("wanted classes have no picture", &absent);

@@ -12,5 +12,5 @@ use anyhow::Result;
 pub fn run(objective: Objective, arguments: &RlArgs) -> Result<()> {
     let recipe = RlRecipe::read(objective, &arguments.recipe, &arguments.overrides)?;
     progress::listen_for_interrupt()?;
-    train(objective, &recipe, &device::open(arguments.device)?, arguments.resume)
+    train(&recipe, &device::open(arguments.device)?, arguments.resume)
 }

@@ -1,6 +1,6 @@
 //! A value in a row of a data set, wherever the row comes from.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ pub enum Cell {
     Null,
     /// A truth value.
     Bool(bool),
-    /// A number; no form of rows reads one.
-    Number,
+    /// A number.
+    Number(Number),
     /// A text.
     Text(String),
     /// Bytes, which only Parquet has: an image file.
@@ -42,6 +42,16 @@ impl Cell {
         }
     }
 
+    /// A text as it is, a number in digits.
+    #[must_use]
+    pub fn written(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
     /// The list, if it is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {
@@ -57,7 +67,7 @@ impl Cell {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a truth value",
-            Self::Number => "a number",
+            Self::Number(_) => "a number",
             Self::Text(_) => "a text",
             Self::Bytes(_) => "bytes",
             Self::List(_) => "a list",
@@ -77,7 +87,7 @@ impl From<Value> for Cell {
         match value {
             Value::Null => Self::Null,
             Value::Bool(flag) => Self::Bool(flag),
-            Value::Number(_) => Self::Number,
+            Value::Number(number) => Self::Number(number),
             Value::String(text) => Self::Text(text),
             Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
             Value::Object(fields) => {

@@ -1,7 +1,10 @@
 //! What is wrong with a row, where it stands, and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// Characters of a path that are told.
+const SHOWN: usize = 200;
 
 /// A row that cannot be trained on, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -125,7 +128,7 @@ pub enum RowError {
         images: usize,
     },
     /// An image is not where its path says.
-    #[error("{} is missing", path.display())]
+    #[error("{} is missing", shown(path))]
     ImageMissing {
         /// Where it should be.
         path: PathBuf,
@@ -163,5 +166,27 @@ impl RowError {
                 "paths of images are relative to media_dir, or else to dataset_dir, of the recipe"
             }
         }
+    }
+}
+
+/// A path as messages tell it: damaged base64 is taken for one, and may have millions of characters.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    match text.char_indices().nth(SHOWN) {
+        None => text.into_owned(),
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_path_is_not_told_as_a_whole() {
+        let message = |path: String| RowError::ImageMissing { path: path.into() }.to_string();
+        assert_eq!(message("a.png".into()), "a.png is missing");
+        let cut = message("é/".repeat(5000));
+        assert!(cut.ends_with("… (10000 characters) is missing") && cut.len() < 400, "{cut}");
     }
 }

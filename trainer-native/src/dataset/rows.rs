@@ -161,7 +161,7 @@ mod tests {
         let text = "\n[\n  {\"a\": [1,\n 2]}, 3,\n\n {}\n]\n";
         let rows = read_list(path, text).expect("a list");
         assert_eq!(sources(&rows), ["rows.json:3 (row 1)", "rows.json:4 (row 2)", "rows.json:6 (row 3)"]);
-        assert_eq!(rows[1].cell, Ok(Cell::Number));
+        assert_eq!(rows[1].cell, Ok(Cell::Number(3.into())));
         assert!(read_list(path, " [ ] ").expect("a list").is_empty());
     }
 

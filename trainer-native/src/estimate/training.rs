@@ -59,7 +59,7 @@ impl From<&RlRecipe> for Training {
             frozen: recipe.frozen(),
             adapter: recipe.adapter.clone(),
             optimizer: recipe.update.optimizer(),
-            bf16: false,
+            bf16: recipe.bf16,
             keep: recipe.update.keep(),
             workers: recipe.workers,
         }

@@ -1,16 +1,15 @@
 //! Asks a vision-language model the questions that are not answered yet, several photos at a time.
 
 use super::confusion::softmax;
+use super::photos::shown_photo;
 use super::settings::draw;
-use super::{DataSet, Output, Prompts, Record, Settings, Task, Variant};
-use crate::commands::read_photo;
+use super::{DataSet, Output, Prompts, Record, Settings, Task};
 use anyhow::{Result, anyhow};
 use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopRules};
 use fine_r1_core::model::Prompt;
 use fine_r1_core::prompt::{Message, Part};
 use fine_r1_core::reasoning::tags::{ANSWER_CLOSE, ANSWER_OPEN};
 use fine_r1_core::recognizer::{Prepared, Recognizer, RecognizerError};
-use image::{Rgb, RgbImage};
 
 /// Settings, and the words that go with them.
 #[derive(Debug, Clone)]
@@ -67,7 +66,7 @@ fn option_shares(
     record: &Record,
 ) -> Result<Vec<f64>> {
     let output = &record.samples[0].text;
-    let (before, after) = match (output.split_once(ANSWER_OPEN), settings.prompt.contains(ANSWER_OPEN)) {
+    let (before, after) = match (output.split_once(ANSWER_OPEN), settings.asks_for_answer_tags()) {
         (Some((thought, _)), _) => (format!("{thought}{ANSWER_OPEN}"), ANSWER_CLOSE.to_owned()),
         (None, true) => return Ok(Vec::new()),
         // A bare name ends where the model would stop, so that no name is the beginning of another.
@@ -91,15 +90,10 @@ fn option_shares(
 
 fn prompt(recognizer: &Recognizer, set: &DataSet, question: &Question, number: usize) -> Result<Prompt> {
     let (settings, row) = (&question.settings, &set.rows[number]);
-    let shown = &set.rows[settings.shown(set, number)];
-    let photo = read_photo(&shown.image_path)?;
-    let photo = match settings.variant {
-        Variant::BlankImage => RgbImage::from_pixel(photo.width(), photo.height(), Rgb([127; 3])),
-        _ => photo,
-    };
+    let (path, photo) = shown_photo(set, settings, number)?;
     let options = settings.options(row, number);
     let text = question.prompts.text(settings.task, &row.question, &options);
-    let name = shown.image_path.display().to_string();
+    let name = path.display().to_string();
     let messages = [Message::user([Part::image(&name), Part::text(text)])];
     let prepared = recognizer
         .processor()
@@ -123,6 +117,7 @@ fn decode(
     let sampling = SamplingOptions {
         temperature: settings.temperature,
         top_p: settings.top_p,
+        repetition_penalty: settings.repetition_penalty,
         seed,
         ..SamplingOptions::default()
     };
@@ -138,11 +133,14 @@ fn decode(
     let mut session =
         Session::begin(recognizer.model(), processor.config(), processor.tokenizer(), prompts, options)
             .map_err(failed)?;
-    let mut outputs = vec![Output { text: String::new(), new_tokens: 0 }; prompts.len() * settings.samples];
+    let empty = Output { text: String::new(), new_tokens: 0, stop: None };
+    let mut outputs = vec![empty; prompts.len() * settings.samples];
     while !session.is_finished() {
         for step in pollster::block_on(session.step()).map_err(failed)? {
-            outputs[step.row].text.push_str(&step.text);
-            outputs[step.row].new_tokens += 1;
+            let output = &mut outputs[step.row];
+            output.text.push_str(&step.text);
+            output.new_tokens += 1;
+            output.stop = step.stop;
         }
     }
     Ok(outputs)

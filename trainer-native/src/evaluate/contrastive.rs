@@ -3,16 +3,16 @@
 //! Zero-shot classification: section 3.1 of <https://arxiv.org/abs/2103.00020>.
 
 use super::confusion::softmax;
-use super::{DataSet, Record, Settings, Variant};
+use super::photos::shown_photo;
+use super::{DataSet, Record, Settings};
 use crate::checkpoint::{map, read_text, weight_files};
-use crate::commands::read_photo;
 use crate::device::OpenDevice;
 use anyhow::{Result, anyhow};
 use fine_r1_core::contrastive::{
     ContrastiveConfig, ContrastiveError, ContrastiveFiles, ContrastiveModel, ContrastiveProcessor, Embedder,
 };
 use fine_r1_core::weights::Loader;
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -63,8 +63,8 @@ pub fn load(folder: &Path, device: &OpenDevice) -> Result<Embedder> {
     Ok(Embedder::new(processor, model))
 }
 
-fn explain(folder: &Path, error: &ContrastiveError) -> anyhow::Error {
-    anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint())
+fn explain(path: &Path, error: &ContrastiveError) -> anyhow::Error {
+    anyhow!("{}: {error}\nhint: {}", path.display(), error.hint())
 }
 
 /// Vectors of all texts, by text.
@@ -79,6 +79,20 @@ pub fn vectors(embedder: &Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         found.extend(more);
     }
     Ok(found)
+}
+
+/// Vectors of photos, which go through the tower together; each with its path, for messages.
+///
+/// # Errors
+/// A photo is too narrow or too flat, or the device failed.
+pub fn photo_vectors(embedder: &Embedder, photos: &[(&Path, RgbImage)]) -> Result<Vec<Vec<f32>>> {
+    let cut = |(path, photo): &(&Path, RgbImage)| {
+        let pixels = embedder.processor().pixels(photo);
+        pixels.map_err(|error| explain(path, &error))
+    };
+    let photos = photos.iter().map(cut).collect::<Result<Vec<_>>>()?;
+    pollster::block_on(embedder.embed_photos(&photos))
+        .map_err(|error| anyhow!("{error}\nhint: {}", error.hint()))
 }
 
 /// A checkpoint that chooses, with the vectors of all names of a set.
@@ -109,18 +123,9 @@ impl<'model> Chooser<'model> {
     /// A photo cannot be read, or the device failed.
     pub fn choose(&self, set: &DataSet, settings: &Settings, rows: &[usize]) -> Result<Vec<Record>> {
         let failed = |error: ContrastiveError| anyhow!("{error}\nhint: {}", error.hint());
-        let mut photos = Vec::with_capacity(rows.len());
-        for number in rows {
-            let path = &set.rows[settings.shown(set, *number)].image_path;
-            let photo = read_photo(path)?;
-            let photo = match settings.variant {
-                Variant::BlankImage => RgbImage::from_pixel(photo.width(), photo.height(), Rgb([127; 3])),
-                _ => photo,
-            };
-            let pixels = self.embedder.processor().pixels(&photo);
-            photos.push(pixels.map_err(|error| failed(error).context(path.display().to_string()))?);
-        }
-        let photos = pollster::block_on(self.embedder.embed_photos(&photos)).map_err(failed)?;
+        let photos =
+            rows.iter().map(|number| shown_photo(set, settings, *number)).collect::<Result<Vec<_>>>()?;
+        let photos = photo_vectors(self.embedder, &photos)?;
         let id = settings.id();
         let mut records = Vec::with_capacity(rows.len());
         for (number, photo) in rows.iter().zip(&photos) {

@@ -1,15 +1,14 @@
 //! The released evaluation files as they are: `{image_path, question, options[4], ground_truth}`, a line each.
 
 use super::Row;
+use super::photos::{place_photos, refuse_missing};
+use super::rows::plain;
 use crate::checkpoint::read_text;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-
-/// Missing photos that are named one by one.
-const SHOWN: usize = 10;
 
 /// Whether a set's classes were in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +54,7 @@ struct Line {
 ///
 /// # Errors
 /// A file or photo is missing, a line malformed, or two sets have the same name; the message names
-/// file and line, and the first of all missing photos.
+/// file and line, and all missing photos.
 pub fn read_sets(files: &[PathBuf], roots: &[String]) -> Result<Vec<DataSet>> {
     let mut sets: Vec<DataSet> = Vec::new();
     for file in files {
@@ -100,6 +99,16 @@ impl DataSet {
                     at()
                 );
             }
+            for (place, option) in line.options.iter().enumerate() {
+                if let Some(other) = line.options[..place].iter().find(|other| plain(other) == plain(option))
+                {
+                    bail!(
+                        "{}: the options `{other}` and `{option}` are one name, letter case aside\n\
+                         hint: give every option once",
+                        at()
+                    );
+                }
+            }
             let image_path = folder.join(&image);
             rows.push(Row {
                 image,
@@ -140,56 +149,6 @@ fn names(path: &Path) -> (String, String, Option<Split>) {
         return (format!("{dataset}{ending}"), dataset, Some(split));
     }
     (stem.clone(), stem, None)
-}
-
-/// Joins photos to the roots that were given: `DIR` for all, `SET=DIR` for a set or data set.
-fn place_photos(sets: &mut [DataSet], roots: &[String]) -> Result<()> {
-    for root in roots {
-        let named = root.split_once('=').filter(|_| !Path::new(root).is_dir());
-        let mut placed = 0;
-        for set in sets.iter_mut() {
-            let folder: &str = match named {
-                Some((name, folder)) if name == set.name || name == set.dataset => folder,
-                Some(_) => continue,
-                None => root,
-            };
-            placed += 1;
-            for row in &mut set.rows {
-                row.image_path = Path::new(folder).join(&row.image);
-            }
-        }
-        if placed == 0 {
-            let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
-            bail!("--image-root {root} names no set\nhint: the sets are {}", names.join(", "));
-        }
-    }
-    Ok(())
-}
-
-fn refuse_missing(sets: &[DataSet]) -> Result<()> {
-    let mut message = String::new();
-    let (mut missing, mut total) = (0, 0);
-    for set in sets {
-        let lacking: Vec<&Row> = set.rows.iter().filter(|row| !row.image_path.is_file()).collect();
-        (missing, total) = (missing + lacking.len(), total + set.rows.len());
-        if lacking.is_empty() {
-            continue;
-        }
-        write!(message, "\n  {}: {} of {}", set.file.display(), lacking.len(), set.rows.len())?;
-        for row in lacking.iter().take(SHOWN) {
-            write!(message, "\n    {}", row.image_path.display())?;
-        }
-        if lacking.len() > SHOWN {
-            write!(message, "\n    and {} more", lacking.len() - SHOWN)?;
-        }
-    }
-    if missing > 0 {
-        bail!(
-            "{missing} of {total} photos are missing{message}\nhint: --image-root names the folder that paths are \
-             relative to, --image-root SET=DIR that of one set"
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use super::measure::Measure;
 use super::store::Results;
 use super::summary::{Line, Unit};
 use super::{
-    Categories, DataSet, Question, Record, Settings, Similarity, Split, Task, TextEmbedder, Variant,
+    Categories, DataSet, Output, Question, Record, Settings, Similarity, Split, Task, TextEmbedder, Variant,
     always_first, random_choice,
 };
 use anyhow::Result;
+use fine_r1_core::reasoning::Transcript;
 use std::collections::BTreeMap;
 
 /// What the figures are made from.
@@ -48,8 +49,7 @@ impl Material<'_> {
                 for measure in self.measures(task, variant) {
                     let values = self.values(task, variant, |set, settings, record| {
                         let row = &set.rows[record.row];
-                        let is_car = self.categories.word(set, row) == "car";
-                        measure.value(settings, row, record, is_car)
+                        measure.value(settings, row, record, self.categories.is_car(set, row))
                     });
                     lines.push(self.line(
                         &key(task, variant, measure.key()),
@@ -75,24 +75,7 @@ impl Material<'_> {
             lines.push(self.line("open.probe", "open world, linear probe".into(), Unit::Share, &values));
         }
         if self.writes {
-            lines.push(self.line(
-                "well_formed",
-                "well-formed".into(),
-                Unit::Share,
-                &self.written(|record| {
-                    let count = record.samples.len().max(1) as f64;
-                    record.transcripts().filter(|transcript| transcript.well_formed).count() as f64 / count
-                }),
-            ));
-            lines.push(self.line(
-                "new_tokens",
-                "tokens of an answer".into(),
-                Unit::Tokens,
-                &self.written(|record| {
-                    let tokens: usize = record.samples.iter().map(|sample| sample.new_tokens).sum();
-                    tokens as f64 / record.samples.len().max(1) as f64
-                }),
-            ));
+            lines.extend(self.forms());
         }
         Ok(lines)
     }
@@ -145,16 +128,44 @@ impl Material<'_> {
         values
     }
 
-    /// A value of every answer to the plain tasks, whichever they are.
-    fn written(&self, value: impl Fn(&Record) -> f64) -> Values {
-        let mut values: Values = vec![None; self.sets.len()];
-        for (set, question) in
-            self.plan.iter().filter(|(_, question)| question.settings.variant == Variant::Plain)
-        {
-            let more = self.results.of(&question.settings.id()).map(&value);
-            values[*set].get_or_insert_default().extend(more);
+    /// What can be said of answers without knowing the right one.
+    fn forms(&self) -> Vec<Line> {
+        let all = |_: &Settings| true;
+        let share = |is_such: &dyn Fn(&Output) -> bool, record: &Record| {
+            record.samples.iter().filter(|sample| is_such(sample)).count() as f64
+                / record.samples.len().max(1) as f64
+        };
+        let well_formed = |sample: &Output| Transcript::parse(&sample.text).well_formed;
+        let mut lines = Vec::new();
+        // Nobody is well-formed who was not asked for the form.
+        let formed = self.written(Settings::asks_for_format, |record| share(&well_formed, record));
+        if formed.iter().any(Option::is_some) {
+            lines.push(self.line("well_formed", "well-formed".into(), Unit::Share, &formed));
         }
-        values
+        let cut_off = self.written(all, |record| share(&Output::is_cut_off, record));
+        lines.push(self.line("cut_off", "cut off".into(), Unit::Share, &cut_off));
+        let tokens = self.written(all, |record| {
+            let tokens: usize = record.samples.iter().map(|sample| sample.new_tokens).sum();
+            tokens as f64 / record.samples.len().max(1) as f64
+        });
+        lines.push(self.line("new_tokens", "tokens of an answer".into(), Unit::Tokens, &tokens));
+        lines
+    }
+
+    /// A value of every image: the mean over its answers to those plain tasks that are meant.
+    fn written(&self, is_meant: impl Fn(&Settings) -> bool, value: impl Fn(&Record) -> f64) -> Values {
+        let mut of_rows: Vec<Option<BTreeMap<usize, Vec<f64>>>> = vec![None; self.sets.len()];
+        for (set, question) in self.plan {
+            let settings = &question.settings;
+            if settings.variant == Variant::Plain && is_meant(settings) {
+                let rows = of_rows[*set].get_or_insert_default();
+                for record in self.results.of(&settings.id()) {
+                    rows.entry(record.row).or_default().push(value(record));
+                }
+            }
+        }
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        of_rows.into_iter().map(|rows| Some(rows?.into_values().map(mean).collect())).collect()
     }
 
     fn similarities(&self, similarity: &mut Similarity, variant: Variant) -> Result<Values> {
@@ -262,3 +273,6 @@ fn key(task: Task, variant: Variant, measure: &str) -> String {
     };
     format!("{task}{variant}.{measure}")
 }
+
+#[cfg(test)]
+mod tests;

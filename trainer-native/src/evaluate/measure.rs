@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn measures_agree_with_hand_computed_cases() {
         let outputs = ["<think>x</think><answer>a320</answer>", "<answer>A319 or A320</answer>", "A320"];
-        let samples = outputs.map(|text| Output { text: text.into(), new_tokens: 1 }).to_vec();
+        let samples = outputs.map(|text| Output { text: text.into(), new_tokens: 1, stop: None }).to_vec();
         let asked = |prompt: &str, task| Settings { task, prompt: prompt.into(), ..settings(Variant::Plain) };
         let tagged = asked("{question} <answer>", Task::ClosedWorld);
         let record = Record::written(&tagged, "id", &row(), 0, samples);

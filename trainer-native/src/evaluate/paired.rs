@@ -30,11 +30,11 @@ pub struct Comparison {
     pub only: [usize; 2],
     /// How often chance alone would part them so far.
     pub p_value: f64,
-    /// Whether options were shuffled by different seeds, or prompts differ.
+    /// Whether both saw the same photos, order of options and words, and were decoded in the same way.
     pub asked_alike: bool,
 }
 
-/// Compares what both folders have answered.
+/// Compares what both folders have answered; of a folder, its result file can be named as well.
 ///
 /// # Errors
 /// A folder has no results, or they have nothing in common.
@@ -66,7 +66,7 @@ pub fn compare(first: &Path, second: &Path, seed: u64) -> Result<Vec<Comparison>
             difference: resampled.estimate(),
             only,
             p_value: mcnemar(only),
-            asked_alike: settings.seed == other.seed && settings.prompt == other.prompt,
+            asked_alike: settings.is_asked_like(other),
         });
     }
     if found.is_empty() {
@@ -79,10 +79,10 @@ pub fn compare(first: &Path, second: &Path, seed: u64) -> Result<Vec<Comparison>
     Ok(found)
 }
 
-fn read(folder: &Path) -> Result<Results> {
-    let results = Results::read(folder)?;
+fn read(path: &Path) -> Result<Results> {
+    let results = if path.is_file() { Results::read_file(path)? } else { Results::read(path)? };
     if results.settings.is_empty() {
-        bail!("{} has no results\nhint: name a folder that was given as --out", folder.display());
+        bail!("{} has no results\nhint: name a folder that was given as --out", path.display());
     }
     Ok(results)
 }

@@ -25,6 +25,10 @@ const ANSWER_ONLY_OPEN: &str = "Given the question: {question}.\n This is a fine
     in <answer> </answer> tags. The response format should be as follows: <answer> Your answer </answer>. Please \
     follow this format exactly.";
 
+/// Most tokens of an answer: of models that were trained here, and in the released evaluation.
+const MAX_NEW_TOKENS: usize = 256;
+const RELEASED_MAX_NEW_TOKENS: usize = 2048;
+
 /// A way to ask, for both tasks, with and without thought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompts {
@@ -34,6 +38,8 @@ pub struct Prompts {
     brief: Option<Templates>,
     /// Whether options are written as a list of Python, or with commas.
     python_list: bool,
+    /// Most tokens of an answer, where nobody says.
+    pub max_new_tokens: usize,
 }
 
 /// Texts with `{question}` and `{options}` in them.
@@ -68,6 +74,7 @@ impl Prompts {
             thoughtful: Some(templates(Some(INSTRUCTION))),
             brief: Some(templates(None)),
             python_list: false,
+            max_new_tokens: MAX_NEW_TOKENS,
         }
     }
 
@@ -85,6 +92,7 @@ impl Prompts {
                 thoughtful: templates(RELEASED_CLOSED, RELEASED_OPEN).filter(|_| name == "released"),
                 brief: templates(ANSWER_ONLY_CLOSED, ANSWER_ONLY_OPEN),
                 python_list: true,
+                max_new_tokens: RELEASED_MAX_NEW_TOKENS,
             }),
             file => Self::read(Path::new(file)),
         }
@@ -117,7 +125,13 @@ impl Prompts {
                 }
             }
         }
-        Ok(Self { name, thoughtful: Some(thoughtful), brief, python_list: file.python_list })
+        Ok(Self {
+            name,
+            thoughtful: Some(thoughtful),
+            brief,
+            python_list: file.python_list,
+            max_new_tokens: MAX_NEW_TOKENS,
+        })
     }
 
     /// The same without thought.
@@ -206,6 +220,7 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("<think>...</think> <answer>choice</answer>."));
+        assert_eq!((prompts.max_new_tokens, Prompts::trained().max_new_tokens), (2048, 256));
         let brief = Prompts::find("released-answer-only").expect("a name");
         assert!(!brief.template(Task::OpenWorld).contains("think"));
         assert_eq!(

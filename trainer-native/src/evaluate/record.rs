@@ -2,6 +2,7 @@
 
 use super::rows::{plain, tagged_answer};
 use super::{Row, Settings, Task};
+use fine_r1_core::generate::StopReason;
 use fine_r1_core::reasoning::Transcript;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,17 @@ pub struct Output {
     pub text: String,
     /// Tokens, the end token included.
     pub new_tokens: usize,
+    /// Why it ended; earlier versions did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopReason>,
+}
+
+impl Output {
+    /// Whether it ended before the model ended it.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.stop, Some(StopReason::Length | StopReason::ContextFull))
+    }
 }
 
 impl Record {
@@ -122,7 +134,7 @@ impl Record {
         if self.samples.is_empty() {
             return vec![self.answer.clone()];
         }
-        let asks_for_tags = settings.prompt.contains("<answer>");
+        let asks_for_tags = settings.asks_for_answer_tags();
         let of = |sample: &Output| match (tagged_answer(&sample.text), asks_for_tags, settings.task) {
             (Some(answer), _, _) => answer.to_owned(),
             (None, true, Task::ClosedWorld) => String::new(),

@@ -3,8 +3,9 @@
 use super::confusion::{Calibration, Confusion, Mistake, OTHER, places};
 use super::material::Material;
 use super::rows::plain;
+use super::settings::draw;
 use super::summary::Summary;
-use super::table::show;
+use super::table::{show, terms};
 use super::{DataSet, Record, Task, Variant};
 use crate::commands::read_photo;
 use anyhow::{Context, Result};
@@ -15,6 +16,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::thumbnail;
 use minijinja::{Environment, context};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const TEMPLATE: &str = include_str!("report/report.html");
@@ -104,7 +106,9 @@ pub fn html(summary: &Summary, material: &Material, published: Option<&str>) -> 
     let template = environment.get_template("report.html").context("the report's template")?;
     let has_averages = summary.has_averages();
     template
-        .render(context! { summary, lines, sections, has_averages, published, other => OTHER })
+        .render(context! {
+            summary, lines, sections, has_averages, published, terms => terms(summary), other => OTHER
+        })
         .context("the report's template")
 }
 
@@ -121,13 +125,17 @@ fn section(material: &Material, index: usize) -> Result<Section> {
     let matrix = if closed.is_empty() { &open } else { &closed };
     let confusion = Confusion::new(set, matrix.iter().copied());
     let mistakes = confusion.worst(MOST_MISTAKES);
-    let mistakes = mistakes.into_iter().map(|mistake| pair(set, matrix, mistake)).collect::<Result<_>>()?;
+    let mistakes =
+        mistakes.into_iter().map(|mistake| pair(material, index, matrix, mistake)).collect::<Result<_>>()?;
     let mut examples = Vec::new();
     for (task, records) in [(Task::ClosedWorld, &closed), (Task::OpenWorld, &open)] {
         for is_right in [true, false] {
-            let written =
-                records.iter().filter(|record| record.exact == is_right && !record.samples.is_empty());
-            for record in written.take(MOST_EXAMPLES) {
+            let written: Vec<&Record> = records
+                .iter()
+                .copied()
+                .filter(|record| record.exact == is_right && !record.samples.is_empty())
+                .collect();
+            for record in drawn(written, material.seed, MOST_EXAMPLES) {
                 examples.push(example(set, task, record)?);
             }
         }
@@ -162,15 +170,31 @@ fn heat(confusion: &Confusion) -> Heat {
 }
 
 /// A mistaken photo, beside one of the class that it was taken for.
-fn pair(set: &DataSet, records: &[&Record], mistake: Mistake) -> Result<Pair> {
+fn pair(material: &Material, index: usize, records: &[&Record], mistake: Mistake) -> Result<Pair> {
+    let set = &material.sets[index];
     let is_other = mistake.answer == OTHER;
     let mistaken = records.iter().find(|record| {
         plain(&record.ground_truth) == plain(&mistake.truth)
             && (plain(&record.answer) == plain(&mistake.answer) || (is_other && !record.exact))
     });
-    let likeness = set.rows.iter().find(|row| plain(&row.ground_truth) == plain(&mistake.answer));
+    // Options mix seen and unseen classes: a picture may stand in another set, best of the same data set.
+    let others = |same: bool| {
+        material.sets.iter().filter(move |other| (other.dataset == set.dataset) == same).collect::<Vec<_>>()
+    };
+    let sets = [set].into_iter().chain(others(true)).chain(others(false));
+    let likeness =
+        sets.flat_map(|set| &set.rows).find(|row| plain(&row.ground_truth) == plain(&mistake.answer));
     let asked = mistaken.map(|record| picture(&set.rows[record.row].image_path)).transpose()?;
     Ok(Pair { mistake, asked, likeness: likeness.map(|row| picture(&row.image_path)).transpose()? })
+}
+
+/// Some records in an order that the seed draws, of as many classes as there are.
+fn drawn(mut records: Vec<&Record>, seed: u64, most: usize) -> Vec<&Record> {
+    records.sort_by_key(|record| draw(seed, record.row));
+    let mut classes = BTreeSet::new();
+    let (first, more): (Vec<&Record>, Vec<&Record>) =
+        records.into_iter().partition(|record| classes.insert(plain(&record.ground_truth)));
+    first.into_iter().chain(more).take(most).collect()
 }
 
 fn example(set: &DataSet, task: Task, record: &Record) -> Result<Example> {
@@ -200,4 +224,31 @@ fn picture(path: &Path) -> Result<String> {
         .encode_image(&small)
         .with_context(|| format!("a small copy of {}", path.display()))?;
     Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::Row;
+    use crate::evaluate::rows::tests::row;
+    use crate::evaluate::settings::tests::settings;
+
+    #[test]
+    fn examples_are_of_many_classes_and_drawn_by_the_seed() {
+        let settings = settings(Variant::Plain);
+        let records: Vec<Record> = (0..40)
+            .map(|number| {
+                let row = Row { ground_truth: format!("class {}", number / 10), ..row() };
+                Record::written(&settings, "id", &row, number, Vec::new())
+            })
+            .collect();
+        let draws = |seed, most| {
+            let found = drawn(records.iter().collect(), seed, most);
+            found.into_iter().map(|record| record.row).collect::<Vec<_>>()
+        };
+        let classes: BTreeSet<usize> = draws(1, 4).into_iter().map(|row| row / 10).collect();
+        assert_eq!(classes.len(), 4);
+        assert_eq!((draws(1, 4), draws(1, 99).len()), (draws(1, 4), 40));
+        assert_ne!(draws(1, 4), draws(2, 4));
+    }
 }

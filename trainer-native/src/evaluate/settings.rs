@@ -3,6 +3,7 @@
 use super::data_set::sha256;
 use super::{DataSet, Row};
 use clap::ValueEnum;
+use fine_r1_core::reasoning::tags::{ANSWER_OPEN, THINK_OPEN};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +71,9 @@ pub struct Settings {
     pub set: String,
     /// Of its file.
     pub data_sha256: String,
+    /// Of its photos' bytes; empty where an earlier version did not look.
+    #[serde(default)]
+    pub photos_sha256: String,
     /// Fingerprint of the checkpoint.
     pub model_sha256: String,
     /// What is asked.
@@ -88,8 +92,16 @@ pub struct Settings {
     pub temperature: f64,
     /// Share of probability that is sampled from.
     pub top_p: f64,
+    /// Above 1, makes tokens that were seen less likely.
+    #[serde(default = "unpenalised")]
+    pub repetition_penalty: f64,
     /// Whether every option is scored after the model's own thought.
     pub scores_options: bool,
+}
+
+/// What every answer was given with before the penalty was heeded.
+fn unpenalised() -> f64 {
+    1.0
 }
 
 impl Settings {
@@ -98,6 +110,26 @@ impl Settings {
     pub fn id(&self) -> String {
         let text = serde_json::to_string(self).expect("plain fields");
         sha256(text.as_bytes())[..16].to_owned()
+    }
+
+    /// Whether the prompt asks for the answer in tags.
+    #[must_use]
+    pub fn asks_for_answer_tags(&self) -> bool {
+        self.prompt.contains(ANSWER_OPEN)
+    }
+
+    /// Whether the prompt asks for thought and answer in tags.
+    #[must_use]
+    pub fn asks_for_format(&self) -> bool {
+        self.prompt.contains(THINK_OPEN) && self.asks_for_answer_tags()
+    }
+
+    /// Whether answers to both may be compared: same photos, same words, same order, same decoding.
+    #[must_use]
+    pub fn is_asked_like(&self, other: &Self) -> bool {
+        // What may differ is the checkpoint, and what was scored besides.
+        let (model_sha256, scores_options) = (other.model_sha256.clone(), other.scores_options);
+        *other == Self { model_sha256, scores_options, ..self.clone() }
     }
 
     /// The options in the order in which they are shown.
@@ -184,6 +216,7 @@ pub mod tests {
         Settings {
             set: "a_seen".into(),
             data_sha256: String::new(),
+            photos_sha256: String::new(),
             model_sha256: String::new(),
             task: Task::ClosedWorld,
             variant,
@@ -193,6 +226,7 @@ pub mod tests {
             samples: 1,
             temperature: 0.0,
             top_p: 1.0,
+            repetition_penalty: 1.0,
             scores_options: false,
         }
     }
@@ -207,8 +241,28 @@ pub mod tests {
             Settings { prompt: "{options}".into(), ..plain.clone() },
             Settings { max_new_tokens: 9, ..plain.clone() },
             Settings { model_sha256: "1".into(), ..plain.clone() },
+            Settings { photos_sha256: "1".into(), ..plain.clone() },
+            Settings { repetition_penalty: 1.05, ..plain.clone() },
         ] {
             assert_ne!(plain.id(), other.id(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn models_may_differ_in_a_comparison_and_nothing_else() {
+        let plain = settings(Variant::Plain);
+        let model = Settings { model_sha256: "1".into(), scores_options: true, ..plain.clone() };
+        assert!(plain.is_asked_like(&model));
+        for other in [
+            Settings { seed: 2, ..plain.clone() },
+            Settings { prompt: "{options}".into(), ..plain.clone() },
+            Settings { photos_sha256: "1".into(), ..plain.clone() },
+            Settings { max_new_tokens: 9, ..plain.clone() },
+            Settings { samples: 2, ..plain.clone() },
+            Settings { temperature: 0.5, ..plain.clone() },
+            Settings { repetition_penalty: 1.05, ..plain.clone() },
+        ] {
+            assert!(!plain.is_asked_like(&other), "{other:?}");
         }
     }
 

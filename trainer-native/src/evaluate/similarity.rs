@@ -8,23 +8,25 @@ use super::{DataSet, Row, TextEmbedder};
 use anyhow::{Result, bail};
 use std::collections::HashMap;
 
-/// Words of the data sets that are known here.
-const KNOWN: [(&str, &str); 7] = [
-    ("aircraft", "aircraft"),
-    ("airliners", "aircraft"),
-    ("bird", "bird"),
-    ("car", "car"),
-    ("dog", "dog"),
-    ("flower", "flower"),
-    ("pet", "pet"),
+/// Words of the data sets that are known here, by the names that their files may have.
+const KNOWN: [(&str, &[&str]); 6] = [
+    ("aircraft", &["aircraft", "fgvc_aircraft", "airliners"]),
+    ("bird", &["bird", "birds", "cub", "cub_200", "cub_200_2011"]),
+    ("car", &["car", "cars", "stanford_cars"]),
+    ("dog", &["dog", "dogs", "stanford_dogs"]),
+    ("flower", &["flower", "flowers", "flowers_102", "oxford_flowers"]),
+    ("pet", &["pet", "pets", "oxford_pets", "oxford_iiit_pet"]),
 ];
+
+/// The word for data sets that nobody knows.
+const UNKNOWN: &str = "object";
 
 /// Where the super-category's word of a row comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Categories {
-    /// The data set's, as given or as known; `object` for others.
+    /// The data set's, as given or as known; `object` for others, which [`Categories::unknown`] lists.
     Explicit(HashMap<String, String>),
-    /// The image's path, as the released code has it.
+    /// The image's path in its file, as the released code has it.
     ReleasedPaths,
 }
 
@@ -56,19 +58,46 @@ impl Categories {
         match self {
             Self::Explicit(words) => match words.get(&set.dataset) {
                 Some(word) => word.as_str(),
-                None => {
-                    KNOWN.iter().find(|(name, _)| *name == set.dataset).map_or("object", |(_, word)| *word)
-                }
+                None => known(&set.dataset).unwrap_or(UNKNOWN),
             },
             Self::ReleasedPaths => {
-                let path = row.image_path.to_string_lossy();
                 [("aircraft", "aircraft"), ("birds", "bird"), ("cars", "car"), ("flower", "flower")]
                     .into_iter()
-                    .find(|(part, _)| path.contains(part))
-                    .map_or("object", |(_, word)| word)
+                    .find(|(part, _)| row.image.contains(part))
+                    .map_or(UNKNOWN, |(_, word)| word)
             }
         }
     }
+
+    /// Whether of a true name body and year need not be said: in the data set of cars, whichever word stands
+    /// for it; in the released code where the path names cars.
+    #[must_use]
+    pub fn is_car(&self, set: &DataSet, row: &Row) -> bool {
+        match self {
+            Self::Explicit(_) => known(&set.dataset) == Some("car"),
+            Self::ReleasedPaths => self.word(set, row) == "car",
+        }
+    }
+
+    /// Data sets whose word is neither given nor known, each once.
+    #[must_use]
+    pub fn unknown<'set>(&self, sets: &'set [DataSet]) -> Vec<&'set str> {
+        let Self::Explicit(words) = self else { return Vec::new() };
+        let mut names: Vec<&str> = sets
+            .iter()
+            .map(|set| set.dataset.as_str())
+            .filter(|name| !words.contains_key(*name) && known(name).is_none())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// The word of a data set, letter case and hyphens aside.
+fn known(dataset: &str) -> Option<&'static str> {
+    let name = dataset.to_lowercase().replace('-', "_");
+    KNOWN.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(word, _)| *word)
 }
 
 /// The formula.
@@ -157,21 +186,34 @@ mod tests {
         assert!((similarity.relative("bb", "ccc", "a") - 0.732_050_8).abs() < 1e-6);
     }
 
-    #[test]
-    fn a_word_is_explicit_or_the_released_path_rule() {
-        let set = |dataset: &str| DataSet {
-            name: dataset.into(),
-            dataset: dataset.into(),
+    fn set() -> DataSet {
+        DataSet {
+            name: "a_seen".into(),
+            dataset: "a".into(),
             split: None,
             file: "x".into(),
             sha256: String::new(),
             rows: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_word_is_explicit_or_the_released_path_rule() {
+        let set = |dataset: &str| DataSet { dataset: dataset.into(), ..set() };
+        // Whoever keeps photos in a folder of birds has no other words than others.
+        let at = |path: &str| Row {
+            image: path.into(),
+            image_path: format!("/data/birds/{path}").into(),
+            ..row()
         };
-        let at = |path: &str| Row { image_path: path.into(), ..row() };
         let words = Categories::parse(&["pet=animal".into()], &[set("pet")]).expect("a pair");
         assert_eq!(words.word(&set("pet"), &row()), "animal");
         assert_eq!(words.word(&set("dog"), &row()), "dog");
+        assert_eq!(words.word(&set("Stanford-Cars"), &row()), "car");
         assert_eq!(words.word(&set("mine"), &row()), "object");
+        let sets = ["mine", "pet", "other", "mine", "bird"].map(set);
+        assert_eq!(words.unknown(&sets), ["mine", "other"]);
+        assert!(Categories::ReleasedPaths.unknown(&sets).is_empty());
         assert!(Categories::parse(&["pet=".into()], &[set("pet")]).is_err());
         assert!(Categories::parse(&["cat=x".into()], &[set("pet")]).is_err());
         for (path, word) in [
@@ -184,5 +226,16 @@ mod tests {
         ] {
             assert_eq!(Categories::ReleasedPaths.word(&set("pet"), &at(path)), word, "{path}");
         }
+    }
+
+    #[test]
+    fn cars_are_a_data_set_and_no_word() {
+        let set = |dataset: &str| DataSet { dataset: dataset.into(), ..set() };
+        let words = ["car=vehicle".to_owned(), "pet=car".to_owned()];
+        let words = Categories::parse(&words, &[set("car"), set("pet")]).expect("two pairs");
+        assert!(words.is_car(&set("car"), &row()) && !words.is_car(&set("pet"), &row()));
+        let car = Row { image: "stanford-cars/cars_test/1.jpg".into(), ..row() };
+        let paths = Categories::ReleasedPaths;
+        assert!(paths.is_car(&set("pet"), &car) && !paths.is_car(&set("car"), &row()));
     }
 }

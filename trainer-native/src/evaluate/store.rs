@@ -24,7 +24,7 @@ enum Line {
         id: String,
         /// The checkpoint as it was named; no part of the id.
         model: String,
-        settings: Settings,
+        settings: Box<Settings>,
     },
     /// One row's answers.
     Answer(Box<Record>),
@@ -56,7 +56,7 @@ impl Results {
         match line {
             Line::Settings { id, model, settings } => {
                 self.models.insert(id.clone(), model);
-                self.settings.insert(id, settings);
+                self.settings.insert(id, *settings);
             }
             Line::Answer(record) => {
                 self.records.entry(record.settings.clone()).or_default().insert(record.row, *record);
@@ -70,13 +70,23 @@ impl Results {
     /// The file cannot be read, or a line other than a torn last one is malformed.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let mut results = Self::default();
-        if !path.is_file() {
-            return Ok(results);
-        }
-        let mut text = Vec::new();
-        let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if path.is_file() { Self::read_file(&path) } else { Ok(Self::default()) }
+    }
+
+    /// Reads a result file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line other than a torn last one is malformed.
+    pub fn read_file(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         file.lock_shared().with_context(|| format!("cannot lock {}", path.display()))?;
+        Self::read_locked(path, &mut file)
+    }
+
+    /// Reads a file that this process has locked.
+    fn read_locked(path: &Path, file: &mut File) -> Result<Self> {
+        let mut results = Self::default();
+        let mut text = Vec::new();
         file.read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
         // What stands behind the last line's end was never finished.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -126,7 +136,11 @@ impl Store {
         if self.results.settings.contains_key(&id) {
             return Ok(());
         }
-        self.append(vec![Line::Settings { id, model: model.to_owned(), settings: settings.clone() }])
+        self.append(vec![Line::Settings {
+            id,
+            model: model.to_owned(),
+            settings: Box::new(settings.clone()),
+        }])
     }
 
     /// Takes answers, all in one piece.
@@ -148,15 +162,16 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps other processes from writing into the folder while the returned file lives; `None` without a
-    /// folder.
+    /// Keeps other processes from writing into the folder while the returned file lives, and takes what they
+    /// have written until then; `None` without a folder.
     ///
     /// # Errors
-    /// The file cannot be locked.
-    pub fn lock(&self) -> Result<Option<File>> {
+    /// The file cannot be locked, or is malformed.
+    pub fn lock(&mut self) -> Result<Option<File>> {
         let Some(path) = &self.path else { return Ok(None) };
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        self.results = Results::read_locked(path, &mut file)?;
         Ok(Some(file))
     }
 
@@ -210,6 +225,31 @@ fn last_line_end(file: &mut File) -> std::io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::Variant;
+    use crate::evaluate::rows::tests::row;
+    use crate::evaluate::settings::tests::settings;
+
+    /// Of several processes that end together, the last to write must know what the others did.
+    #[test]
+    fn who_holds_the_lock_has_all_answers() {
+        let folder = std::env::temp_dir().join(format!("fine-r1-lock-{}", std::process::id()));
+        let settings = settings(Variant::Plain);
+        let id = settings.id();
+        let answer = |number| vec![Record::written(&settings, &id, &row(), number, Vec::new())];
+        let mut mine = Store::open(Some(&folder)).expect("a folder");
+        mine.announce(&settings, "a").expect("room");
+        let mut theirs = Store::open(Some(&folder)).expect("a folder");
+        mine.add(answer(0)).expect("room");
+        theirs.add(answer(1)).expect("room");
+        assert!(!mine.results.has(&id, 1), "not read yet");
+        let lock = mine.lock().expect("a lock");
+        assert!(lock.is_some() && mine.results.of(&id).count() == 2);
+        let other = File::open(folder.join(FILE)).expect("the file");
+        assert!(other.try_lock().is_err(), "nobody else writes meanwhile");
+        drop(lock);
+        theirs.add(answer(2)).expect("room");
+        std::fs::remove_dir_all(&folder).expect("a temporary folder");
+    }
 
     #[test]
     fn a_torn_line_is_cut_off_and_nothing_else() {

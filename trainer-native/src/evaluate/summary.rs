@@ -82,6 +82,12 @@ pub struct Summary {
     pub samples: usize,
     /// Randomness of samples; 0 takes the likeliest tokens.
     pub temperature: f64,
+    /// Share of probability that is sampled from.
+    pub top_p: f64,
+    /// Above 1, makes tokens that were seen less likely.
+    pub repetition_penalty: f64,
+    /// Most tokens of an answer; 0 for CLIP and SigLIP.
+    pub max_new_tokens: usize,
     /// The model of texts that similarity was measured with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedder: Option<String>,

@@ -33,11 +33,39 @@ pub fn markdown(summary: &Summary) -> String {
         }
         text.push('\n');
     }
+    writeln!(text, "\n{}", terms(summary)).expect("a string takes all");
     if summary.answered < summary.asked {
         writeln!(text, "\nUnfinished: {} of {} questions are answered.", summary.answered, summary.asked)
             .expect("a string takes all");
     }
     text
+}
+
+/// Under which terms the figures hold: seed, decoding, and what similarity was measured with.
+#[must_use]
+pub fn terms(summary: &Summary) -> String {
+    let mut text = format!("Seed {}", summary.seed);
+    if summary.max_new_tokens > 0 {
+        let how = match summary.samples {
+            1 => "one answer to every question, the likeliest tokens".to_owned(),
+            samples => format!(
+                "{samples} answers to every question, temperature {}, top-p {}",
+                summary.temperature, summary.top_p
+            ),
+        };
+        let (penalty, most) = (summary.repetition_penalty, summary.max_new_tokens);
+        write!(text, "; {how}, repetition penalty {penalty}, at most {most} tokens")
+            .expect("a string takes all");
+    }
+    if let Some(embedder) = &summary.embedder {
+        write!(text, "; similarity by {embedder}").expect("a string takes all");
+    }
+    if !summary.categories.is_empty() {
+        let words: Vec<String> =
+            summary.categories.iter().map(|(set, word)| format!("{set}: {word}")).collect();
+        write!(text, "; super-category words: {}", words.join(", ")).expect("a string takes all");
+    }
+    text + "."
 }
 
 /// `40.6 % [35.1, 46.2]`

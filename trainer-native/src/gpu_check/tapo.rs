@@ -133,13 +133,8 @@ impl<'run> Round<'run> {
             reference: &Reference::Absent,
             workers: &self.workers,
         };
-        let learning_rate = self.recipe.update.learning_rate;
-        teacher.learn(
-            model,
-            optimizer,
-            groups,
-            Moment { step: 0, total: 1, learning_rate, kl_coefficient: 0.0 },
-        )
+        let rates = self.recipe.update.rates(0, 1);
+        teacher.learn(model, optimizer, groups, Moment { step: 0, total: 1, rates, kl_coefficient: 0.0 })
     }
 }
 

@@ -1,156 +1,117 @@
-//! What a run writes about itself: `log.jsonl`, event files for TensorBoard, a drawing of the losses,
-//! and where it came from.
+//! What a run writes about itself: `log.jsonl`, event files for TensorBoard, drawings of its curves, and where
+//! it came from.
 //!
 //! A run that goes on from an earlier step forgets what was written of later ones.
 
+mod entry;
 mod events;
 mod plot;
 mod provenance;
 
+pub use entry::{Entry, Evaluation, Training};
+pub use plot::Drawing;
 pub use provenance::Provenance;
 
 use crate::checkpoint::{create_folder, write_file};
 use anyhow::{Context, Result};
 use events::EventFile;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// One line of the log: a stretch of steps, or a measurement.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Entry {
-    /// Steps that were made.
-    Training(Training),
-    /// Samples that are not trained on.
-    Evaluation(Evaluation),
-}
-
-/// A stretch of steps.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Training {
-    /// The last of them, from 1.
-    pub step: usize,
-    /// Steps of the run.
-    pub total_steps: usize,
-    /// How often the data was gone through.
-    pub epoch: f64,
-    /// Mean over the stretch; none where nothing was learnt.
-    pub loss: Option<f64>,
-    /// Of the last step, before clipping.
-    pub grad_norm: f32,
-    /// Of the last step, for the language model.
-    pub learning_rate: f64,
-    /// Over the stretch.
-    pub tokens_per_sec: f64,
-    /// Over the stretch.
-    pub samples_per_sec: f64,
-    /// Until the end of the run, at its pace so far.
-    pub remaining_secs: f64,
-}
-
-/// A measurement.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// After which step.
-    pub step: usize,
-    /// Mean over all labels.
-    pub eval_loss: f64,
-    /// Share of the samples that were named rightly, where classes are told apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eval_accuracy: Option<f64>,
-}
-
-impl Entry {
-    fn step(&self) -> usize {
-        match self {
-            Self::Training(training) => training.step,
-            Self::Evaluation(evaluation) => evaluation.step,
-        }
-    }
-}
-
-/// The journal of a run.
-#[derive(Debug)]
-pub struct Journal {
-    folder: PathBuf,
-    events: EventFile,
-}
-
 const LOG: &str = "log.jsonl";
 
-impl Journal {
+/// A line of a run's log.
+pub trait Line: Serialize + DeserializeOwned {
+    /// After which step it was written.
+    fn step(&self) -> usize;
+
+    /// What TensorBoard shows of it, by tag.
+    fn scalars(&self) -> Vec<(String, f64)>;
+
+    /// What is drawn of a whole run.
+    fn drawings(lines: &[Self]) -> Vec<Drawing>;
+}
+
+/// The journal of a run, whose log has lines of one kind.
+#[derive(Debug)]
+pub struct Journal<L> {
+    folder: PathBuf,
+    events: EventFile,
+    lines: Vec<L>,
+}
+
+impl<L: Line> Journal<L> {
     /// Opens the journal of a run that has made `first_step` steps, and forgets what is said of later
     /// ones.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn open(folder: &Path, first_step: usize) -> Result<Self> {
-        let kept: Vec<Entry> = read(folder)?.into_iter().filter(|entry| entry.step() <= first_step).collect();
-        let mut text = String::new();
-        for entry in kept {
-            text += &(serde_json::to_string(&entry)? + "\n");
-        }
+        let mut kept = read::<L>(folder)?;
+        kept.retain(|(_, line)| line.step() <= first_step);
+        let text: String = kept.iter().map(|(text, _)| format!("{text}\n")).collect();
         write_file(&folder.join(LOG), text.as_bytes())?;
         let events = folder.join("tensorboard");
         create_folder(&events)?;
-        Ok(Self { folder: folder.to_owned(), events: EventFile::create(&events, first_step)? })
+        Ok(Self {
+            folder: folder.to_owned(),
+            events: EventFile::create(&events, first_step)?,
+            lines: kept.into_iter().map(|(_, line)| line).collect(),
+        })
+    }
+
+    /// All lines so far, also those from before the run was gone on with.
+    #[must_use]
+    pub fn lines(&self) -> &[L] {
+        &self.lines
     }
 
     /// Takes note of something.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn write(&mut self, entry: &Entry) -> Result<()> {
+    pub fn write(&mut self, line: L) -> Result<()> {
         let path = self.folder.join(LOG);
-        let line = serde_json::to_string(entry)?;
+        let text = serde_json::to_string(&line)?;
         let append = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            writeln!(file, "{line}")
+            writeln!(file, "{text}")
         };
         append().with_context(|| {
             format!("cannot write {}\nhint: check that the disk has room", path.display())
         })?;
-        match entry {
-            Entry::Training(training) => {
-                let loss = training.loss.map(|loss| ("train/loss", loss));
-                let rest = [
-                    ("train/grad_norm", f64::from(training.grad_norm)),
-                    ("train/learning_rate", training.learning_rate),
-                    ("train/tokens_per_sec", training.tokens_per_sec),
-                ];
-                self.events.scalars(training.step, loss.into_iter().chain(rest))
-            }
-            Entry::Evaluation(evaluation) => {
-                let accuracy = evaluation.eval_accuracy.map(|accuracy| ("eval/accuracy", accuracy));
-                let loss = [("eval/loss", evaluation.eval_loss)];
-                self.events.scalars(evaluation.step, loss.into_iter().chain(accuracy))
-            }
-        }
+        let scalars = line.scalars();
+        self.events.scalars(line.step(), scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
+        self.lines.push(line);
+        Ok(())
     }
 
-    /// Draws the losses of the whole run as `loss.svg`; a run without losses has no drawing.
+    /// Draws the curves of the whole run; one without points has no drawing.
     ///
     /// # Errors
     /// The disk is full.
     pub fn plot(&self) -> Result<()> {
-        match plot::draw(&read(&self.folder)?)? {
-            Some(drawing) => write_file(&self.folder.join("loss.svg"), drawing.as_bytes()),
-            None => Ok(()),
+        for drawing in L::drawings(&self.lines) {
+            if let Some(text) = plot::draw(&drawing)? {
+                write_file(&self.folder.join(drawing.file), text.as_bytes())?;
+            }
         }
+        Ok(())
     }
 }
 
-/// The complete lines of a log; none where there is no log.
-fn read(folder: &Path) -> Result<Vec<Entry>> {
+/// The complete lines of a log, as they stand there and read; none where there is no log.
+fn read<L: Line>(folder: &Path) -> Result<Vec<(String, L)>> {
     let path = folder.join(LOG);
     if !path.exists() {
         return Ok(Vec::new());
     }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // A program that was killed may have written half a line.
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok(text.lines().filter_map(|line| Some((line.to_owned(), serde_json::from_str(line).ok()?))).collect())
 }
 
 #[cfg(test)]

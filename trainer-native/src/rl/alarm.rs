@@ -10,6 +10,8 @@ use super::log::LogLine;
 const WINDOW: usize = 5;
 /// Share of right answers with several names from which on somebody should look.
 const SEVERAL_NAMES: f64 = 0.2;
+/// Share of tokens that the upper clip may hold back without being a sign.
+const CLIPPED: f64 = 0.02;
 /// Entropy, in nats, below which hardly anything is tried.
 const COLLAPSED: f64 = 0.02;
 
@@ -19,7 +21,8 @@ pub fn alarms(history: &[LogLine], now: &LogLine, wanted_groups: usize) -> Vec<S
     let mut found = Vec::new();
     if now.updates_skipped > 0 {
         found.push(format!(
-            "not a number: {} updates changed nothing; lower update.learning_rate, or look for damaged pictures",
+            "not a number: {} updates changed nothing, their loss or gradient was NaN or infinite; lower \
+             update.learning_rate",
             now.updates_skipped
         ));
     }
@@ -33,6 +36,13 @@ pub fn alarms(history: &[LogLine], now: &LogLine, wanted_groups: usize) -> Vec<S
             "few groups: {} of {wanted_groups} after {} rounds; the step is noisier",
             now.groups_used, now.tries
         ));
+    }
+    if now.groups_used > 0 && now.answers_weighed == 0 && now.updates_skipped == 0 {
+        found.push(
+            "no answer differs in reward from the others of its group: all advantages are 0; filter.enabled=true draws \
+             until some do, more answers or a higher rollout.temperature make them differ"
+                .to_owned(),
+        );
     }
     if now.several_names > SEVERAL_NAMES {
         found.push(format!(
@@ -60,7 +70,7 @@ pub fn alarms(history: &[LogLine], now: &LogLine, wanted_groups: usize) -> Vec<S
     };
     let signs = [
         ("the contrast has doubled", rises(|line| line.loss.contrast, 2.0, 0.1)),
-        ("the clip holds more back", rises(|line| line.loss.held_back, 1.5, 0.05)),
+        ("the upper clip holds more back", rises(|line| line.loss.clip_high, 1.5, CLIPPED)),
         ("entropy rises", rises(|line| line.loss.entropy, 1.2, 0.1)),
         ("entropy under the contrast rises", rises(|line| line.loss.contrast_entropy, 1.2, 0.1)),
     ];
@@ -95,6 +105,7 @@ mod tests {
     fn line(change: impl Fn(&mut LogLine)) -> LogLine {
         let mut line = LogLine::new(1, 100, 10, &Gathered::default());
         (line.groups_used, line.groups_drawn, line.answer_tokens) = (4, 4, 30.0);
+        line.answers_weighed = 20;
         (line.loss.entropy, line.loss.contrast, line.loss.contrast_entropy) = (0.5, 0.3, 0.6);
         change(&mut line);
         line
@@ -121,14 +132,27 @@ mod tests {
         named(after(0, 1, |line| line.updates_skipped = 2), "not a number");
         named(after(0, 1, |line| line.groups_used = 0), "all groups filtered");
         named(after(0, 1, |line| line.groups_used = 3), "few groups");
+        named(after(0, 1, |line| line.answers_weighed = 0), "no answer differs in reward");
         named(after(0, 1, |line| line.several_names = 0.5), "reward hacking");
         named(after(10, 5, |line| line.loss.entropy = 0.01), "entropy collapse");
         named(after(10, 5, |line| line.answer_tokens = 90.0), "length explosion");
         let hacked = after(10, 5, |line| {
             (line.loss.contrast, line.loss.entropy, line.loss.contrast_entropy) = (2.0, 1.5, 2.0);
-            line.loss.held_back = 0.3;
+            line.loss.clip_high = 0.3;
         });
         assert_eq!(hacked[0].matches(", ").count(), 4, "four signs and a remedy: {hacked:?}");
         named(hacked, "contrast hacking");
+    }
+
+    #[test]
+    fn the_lower_clip_is_no_sign_of_a_hacked_contrast() {
+        let with = |change: fn(&mut LogLine)| {
+            after(10, 5, |line| {
+                line.loss.contrast = 1.0;
+                change(line);
+            })
+        };
+        assert_eq!(with(|line| line.loss.clip_low = 0.3), Vec::<String>::new());
+        assert_eq!(with(|line| line.loss.clip_high = 0.3).len(), 1);
     }
 }

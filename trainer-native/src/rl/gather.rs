@@ -48,6 +48,8 @@ pub struct Gathered {
     pub groups: Vec<Group>,
     /// What all answers were worth, also those of groups that were left out.
     pub verdicts: Vec<Verdict>,
+    /// What the best answer of every group was worth, added up.
+    pub best_sum: f64,
     /// Answers among them that are right.
     pub right: usize,
     /// Right answers that name several classes.
@@ -65,6 +67,11 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    fn note_best(&mut self, group: &Group) {
+        let all = group.answers.iter().map(|answer| answer.verdict.overall);
+        self.best_sum += all.reduce(f64::max).unwrap_or_default();
+    }
+
     fn note_names(&mut self, group: &Group, labels: &[String]) {
         let right = group.answers.iter().filter(|answer| answer.verdict.part("accuracy") == Some(1.0));
         for answer in right {
@@ -112,6 +119,7 @@ impl Gatherer<'_> {
             gathered.drawn += groups.len();
             for group in groups {
                 gathered.verdicts.extend(group.answers.iter().map(|answer| answer.verdict.clone()));
+                gathered.note_best(&group);
                 gathered.note_names(&group, self.labels);
                 gathered.tokens += group.answers.iter().map(|answer| answer.drawn.ids.len()).sum::<usize>();
                 let key = &self.recipe.filter.key;

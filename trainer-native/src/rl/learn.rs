@@ -62,7 +62,7 @@ impl Teacher<'_> {
                 if parts.total.is_finite() && norm.is_finite() {
                     learnt.parts += parts;
                     learnt.grad_norm += norm;
-                    model = optimizer.update(model, gradients, moment.learning_rate);
+                    model = optimizer.update(model, gradients, moment.rates);
                 } else {
                     learnt.skipped += 1;
                 }
@@ -74,6 +74,7 @@ impl Teacher<'_> {
         if recipe.kl.place == KlPlace::Loss {
             learnt.kl = learnt.parts.kl;
         }
+        learnt.advantages = items.into_iter().map(|item| item.advantage).collect();
         Ok((model, learnt))
     }
 

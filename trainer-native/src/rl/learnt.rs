@@ -1,9 +1,10 @@
 //! What a step has learnt, in numbers.
 
 use super::objective::LossParts;
+use super::tokens::PerToken;
 
 /// What a step has learnt.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Learnt {
     /// The terms of the loss, averaged over the step's updates.
     pub parts: LossParts,
@@ -15,13 +16,14 @@ pub struct Learnt {
     pub mismatch: Mismatch,
     /// Updates whose gradient was no number and that changed nothing.
     pub skipped: usize,
+    /// What every token of every answer was weighed with.
+    pub advantages: PerToken,
 }
 
 /// Distances between two lists of log-probabilities that should be the same.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mismatch {
-    /// The largest.
-    pub largest: f64,
+    largest: f64,
     sum: f64,
     count: usize,
 }
@@ -31,6 +33,10 @@ impl Mismatch {
     pub fn note(&mut self, sampled: &[f32], scored: &[f32]) {
         for (left, right) in sampled.iter().zip(scored) {
             let apart = f64::from((left - right).abs());
+            // Updates that are no numbers are told of by themselves.
+            if !apart.is_finite() {
+                continue;
+            }
             self.largest = self.largest.max(apart);
             self.sum += apart;
             self.count += 1;
@@ -44,9 +50,15 @@ impl Mismatch {
         self.count += other.count;
     }
 
-    /// The mean.
+    /// The largest; none where nothing was compared.
     #[must_use]
-    pub fn mean(&self) -> f64 {
-        self.sum / self.count.max(1) as f64
+    pub fn largest(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.largest)
+    }
+
+    /// The mean; none where nothing was compared.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.sum / self.count as f64)
     }
 }

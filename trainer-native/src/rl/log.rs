@@ -1,20 +1,19 @@
-//! What a run says of every step: a JSON line in `log.jsonl`, and a line on the console.
+//! What a run says of every step: a line of its journal, and a line on the console.
 
 use super::gather::{Answer, Gathered};
 use super::learnt::Learnt;
 use super::objective::LossParts;
 use super::recipe::RlRecipe;
 use super::reward::Verdict;
-use crate::checkpoint::write_file;
+use crate::journal::{Drawing, Line};
 use crate::progress::clock;
-use anyhow::{Context, Result};
 use fine_r1_core::generate::StopReason;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
+
+/// An advantage nearer to 0 than this is what rounding leaves of 0.
+const NO_ADVANTAGE: f32 = 1e-6;
 
 /// Seconds of a step by what they went into.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -47,6 +46,9 @@ pub struct LogLine {
     /// Mean of every component of the reward over all answers, and of their sum as `overall`; groups that were
     /// left out count.
     pub reward: BTreeMap<String, f64>,
+    /// The best answer of a group, by that sum: the mean over all groups.
+    #[serde(default)]
+    pub best_reward: f64,
     /// Groups that were drawn.
     pub groups_drawn: usize,
     /// Groups among them that taught something.
@@ -55,6 +57,9 @@ pub struct LogLine {
     pub groups_used: usize,
     /// Rounds of drawing; 0 without a filter.
     pub tries: usize,
+    /// Answers that were learnt from and whose advantage is not 0.
+    #[serde(default)]
+    pub answers_weighed: usize,
     /// Mean length of the answers that were learnt from, in tokens.
     pub answer_tokens: f64,
     /// Share of them that were cut off.
@@ -71,10 +76,13 @@ pub struct LogLine {
     pub grad_norm: f64,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Largest difference between a token's log-probability in drawing and in learning.
-    pub mismatch_max: f64,
+    /// Largest difference between a token's log-probability in drawing and in learning; none where it was not
+    /// measured: dropout makes another model of the one that draws.
+    #[serde(default)]
+    pub mismatch_max: Option<f64>,
     /// The mean of those differences.
-    pub mismatch_mean: f64,
+    #[serde(default)]
+    pub mismatch_mean: Option<f64>,
     /// Updates that changed nothing because their gradient was no number.
     pub updates_skipped: usize,
     /// Where the time went.
@@ -101,10 +109,12 @@ impl LogLine {
             total_steps,
             epoch: gathered.cursor as f64 / questions as f64,
             reward: means(&gathered.verdicts),
+            best_reward: gathered.best_sum / gathered.drawn.max(1) as f64,
             groups_drawn: gathered.drawn,
             groups_kept: gathered.kept,
             groups_used: gathered.groups.len(),
             tries: gathered.tries,
+            answers_weighed: 0,
             answer_tokens: share(tokens as f64),
             cut_off: share(cut_off as f64),
             several_names: gathered.several_names as f64 / right,
@@ -113,8 +123,8 @@ impl LogLine {
             kl_coefficient: 0.0,
             grad_norm: 0.0,
             learning_rate: 0.0,
-            mismatch_max: 0.0,
-            mismatch_mean: 0.0,
+            mismatch_max: None,
+            mismatch_mean: None,
             updates_skipped: 0,
             timing: Timing::default(),
             alarms: Vec::new(),
@@ -126,9 +136,17 @@ impl LogLine {
         self.loss = learnt.parts;
         self.kl = learnt.kl;
         self.grad_norm = learnt.grad_norm;
-        self.mismatch_max = learnt.mismatch.largest;
+        self.mismatch_max = learnt.mismatch.largest();
         self.mismatch_mean = learnt.mismatch.mean();
         self.updates_skipped = learnt.skipped;
+        let weighs = |row: &&Vec<f32>| row.iter().any(|advantage| advantage.abs() > NO_ADVANTAGE);
+        self.answers_weighed = learnt.advantages.iter().filter(weighs).count();
+    }
+
+    /// Whether the step moved the weights.
+    #[must_use]
+    pub fn has_learnt(&self) -> bool {
+        self.grad_norm > 0.0
     }
 
     /// The console's line.
@@ -152,48 +170,71 @@ impl LogLine {
         if recipe.needs_reference() {
             line += &format!("  kl {:.4}", self.kl);
         }
+        let mismatch = self.mismatch_max.map_or("-".to_owned(), |largest| format!("{largest:.1e}"));
         line + &format!(
-            "  grad {:.2}  tokens {:.0}  mismatch {:.1e}  {:.0} tokens/s  {:.1} s  ETA {}",
+            "  grad {:.2}  tokens {:.0}  mismatch {mismatch}  {:.0} tokens/s  {:.1} s  ETA {}",
             self.grad_norm,
             self.answer_tokens,
-            self.mismatch_max,
             self.timing.rollout_tokens_per_sec,
             self.timing.rollout_secs + self.timing.update_secs,
             clock(remaining)
         )
     }
-
-    /// Appends the line to a file.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn append(&self, path: &Path) -> Result<()> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        writeln!(file, "{}", serde_json::to_string(self)?)
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
 }
 
-/// The lines of a run up to a step. Those after it, which a run that was killed has made in vain, are taken
-/// out of the file.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn read_until(path: &Path, step: usize) -> Result<Vec<LogLine>> {
-    let Ok(text) = fs::read_to_string(path) else { return Ok(Vec::new()) };
-    let parse =
-        |line: &str| serde_json::from_str::<LogLine>(line).ok().map(|parsed| (line.to_owned(), parsed));
-    let kept: Vec<(String, LogLine)> =
-        text.lines().filter_map(parse).filter(|(_, parsed)| parsed.step <= step).collect();
-    let rest: String = kept.iter().map(|(line, _)| format!("{line}\n")).collect();
-    if rest != text {
-        write_file(path, rest.as_bytes())?;
+impl Line for LogLine {
+    fn step(&self) -> usize {
+        self.step
     }
-    Ok(kept.into_iter().map(|(_, parsed)| parsed).collect())
+
+    fn scalars(&self) -> Vec<(String, f64)> {
+        let mut scalars: Vec<(String, f64)> =
+            self.reward.iter().map(|(name, mean)| (format!("reward/{name}"), *mean)).collect();
+        let LossParts { total, policy, kl, contrast, entropy, contrast_entropy, .. } = self.loss;
+        let mut add = |tag: &str, value: f64| scalars.push((tag.to_owned(), value));
+        add("reward/best_of_group", self.best_reward);
+        add("train/learning_rate", self.learning_rate);
+        add("train/updates_skipped", self.updates_skipped as f64);
+        add("train/rollout_tokens_per_sec", self.timing.rollout_tokens_per_sec);
+        add("train/rollout_secs", self.timing.rollout_secs);
+        add("train/update_secs", self.timing.update_secs);
+        add("groups/drawn", self.groups_drawn as f64);
+        add("groups/kept", self.groups_kept as f64);
+        add("answers/tokens", self.answer_tokens);
+        add("answers/cut_off", self.cut_off);
+        add("answers/several_names", self.several_names);
+        // A step that learnt nothing has no loss.
+        if self.has_learnt() {
+            add("train/loss", total);
+            add("train/grad_norm", self.grad_norm);
+            add("loss/policy", policy);
+            add("loss/kl", kl);
+            add("loss/contrast", contrast);
+            add("policy/kl", self.kl);
+            add("policy/kl_coefficient", self.kl_coefficient);
+            add("policy/entropy", entropy);
+            add("policy/contrast_entropy", contrast_entropy);
+            add("policy/clip_high", self.loss.clip_high);
+            add("policy/clip_low", self.loss.clip_low);
+            add("policy/clip_dual", self.loss.clip_dual);
+            add("policy/shift", self.loss.shift);
+        }
+        if let Some(largest) = self.mismatch_max {
+            add("policy/mismatch_max", largest);
+        }
+        scalars
+    }
+
+    fn drawings(lines: &[Self]) -> Vec<Drawing> {
+        let of = |pick: fn(&Self) -> Option<f64>| {
+            lines.iter().filter_map(|line| Some((line.step as f64, pick(line)?))).collect()
+        };
+        let drawing = |file, caption, made| Drawing { file, caption, made, held_out: Vec::new() };
+        vec![
+            drawing("reward.svg", "mean reward", of(|line| line.reward.get("overall").copied())),
+            drawing("loss.svg", "loss", of(|line| line.has_learnt().then_some(line.loss.total))),
+        ]
+    }
 }
 
 fn means(verdicts: &[Verdict]) -> BTreeMap<String, f64> {
@@ -205,4 +246,50 @@ fn means(verdicts: &[Verdict]) -> BTreeMap<String, f64> {
         }
     }
     sums.into_iter().map(|(key, sum)| (key, sum / verdicts.len() as f64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rl::learnt::Mismatch;
+
+    fn line() -> LogLine {
+        let verdict = |overall: f64| Verdict { overall, parts: [("accuracy".to_owned(), overall)].into() };
+        let gathered = Gathered {
+            verdicts: vec![verdict(1.0), verdict(0.0)],
+            best_sum: 1.0,
+            drawn: 1,
+            ..Gathered::default()
+        };
+        LogLine::new(3, 9, 10, &gathered)
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_shown_as_nothing() {
+        let mut line = line();
+        let shown = |line: &LogLine| line.line(&RlRecipe::default(), Duration::ZERO);
+        assert!(shown(&line).contains("mismatch -  "), "{}", shown(&line));
+        assert!(line.scalars().iter().all(|(tag, _)| !tag.starts_with("policy/")), "{:?}", line.scalars());
+        let mut mismatch = Mismatch::default();
+        mismatch.note(&[-1.0, -2.0], &[-1.0, -2.5]);
+        let advantages = vec![vec![1e-9, -1e-9], vec![0.5, 0.5], vec![]];
+        line.note(&Learnt { mismatch, advantages, grad_norm: 1.0, ..Learnt::default() });
+        assert!(shown(&line).contains("mismatch 5.0e-1  "), "{}", shown(&line));
+        assert_eq!((line.mismatch_mean, line.answers_weighed), (Some(0.25), 1));
+        let scalars: BTreeMap<String, f64> = line.scalars().into_iter().collect();
+        for tag in ["train/loss", "policy/entropy", "policy/clip_high", "answers/tokens", "reward/overall"] {
+            assert!(scalars.contains_key(tag), "{tag}: {scalars:?}");
+        }
+        assert_eq!((scalars["reward/accuracy"], scalars["reward/best_of_group"]), (0.5, 1.0));
+    }
+
+    #[test]
+    fn a_line_can_be_read_back_and_drawn() {
+        let text = serde_json::to_string(&line()).expect("JSON");
+        let read: LogLine = serde_json::from_str(&text).expect("a line");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), text);
+        let drawings = LogLine::drawings(&[read]);
+        assert_eq!(drawings[0].made, [(3.0, 0.5)]);
+        assert!(drawings[1].made.is_empty(), "nothing was learnt");
+    }
 }

@@ -8,7 +8,9 @@
 mod advantage;
 mod alarm;
 mod average;
+mod checks;
 mod contrast;
+mod ending;
 mod entropy;
 mod features;
 mod filter;
@@ -27,6 +29,7 @@ mod question;
 mod recipe;
 mod reference;
 mod report;
+mod resumed;
 mod reward;
 mod rollout;
 mod schedule;

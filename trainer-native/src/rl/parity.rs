@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// What the published code computes.
+    /// What the published code computes, as far as switches go. What has none stands in the lists of `objective/`.
     Released,
     /// What the papers mean, with the faults of the code mended.
     Corrected,

@@ -5,28 +5,41 @@
 //! there, names that are inherited and confuse: <https://github.com/PKU-ICST-MIPL/FineR1_ICLR2026/issues/4>.
 //! Here `positive` and `negative` are read as well.
 
-use crate::bounded::read_image;
-use crate::checkpoint::read_text;
-use crate::dataset::split_content;
-use anyhow::{Context, Result, bail, ensure};
+mod files;
+mod needed;
+mod source;
+
+pub use needed::require_pictures;
+pub use source::Source;
+
+use crate::dataset::{Cell, ImageSource, RawRow, RowError, read_images, read_rows, split_content};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use files::files_of;
 use fine_r1_core::prompt::question::{DEFAULT_QUESTION, INSTRUCTION};
-use fine_r1_core::prompt::{Content, Message, Part};
+use fine_r1_core::prompt::{Content, Message, Part, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Stands where a picture goes in a problem.
 const IMAGE_TAG: &str = "<image>";
 /// Stands where the problem goes in a format.
 const CONTENT: &str = "{content}";
+/// Bytes that a path may have; a text of more is a picture.
+const LONGEST_PATH: usize = 4096;
+
+const PROBLEM_COLUMNS: [&str; 3] = ["problem", "prompt", "question"];
+const ANSWER_COLUMNS: [&str; 3] = ["answer", "ground_truth", "label"];
+const IMAGE_COLUMNS: [&str; 3] = ["images", "image", "image_path"];
+const POSITIVE_COLUMNS: [&str; 2] = ["image_noisy", "positive"];
+const NEGATIVE_COLUMNS: [&str; 3] = ["image_aug", "images_aug", "negative"];
 
 /// The `[data]` table of a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
-    /// Files of rows (`.jsonl`, `.json`), or folders of `.jsonl` files.
+    /// Files of rows (`.jsonl`, `.json`, `.parquet`), or folders of them. In a folder `.json` files count where there
+    /// is nothing else.
     pub train_files: Vec<PathBuf>,
     /// Folder that pictures' paths are relative to; each file's own where empty.
     pub image_dir: PathBuf,
@@ -65,34 +78,12 @@ impl Default for DataSettings {
     }
 }
 
-/// A picture on disk or in the row itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A file.
-    Path(PathBuf),
-    /// An encoded file.
-    Bytes(Vec<u8>),
-}
-
-impl Source {
-    /// The encoded file and its name, for messages.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn read(&self, question: &Question) -> Result<(Cow<'_, [u8]>, String)> {
-        Ok(match self {
-            Self::Path(path) => (Cow::from(read_image(path)?), path.display().to_string()),
-            Self::Bytes(bytes) => (Cow::from(bytes.as_slice()), question.source.clone()),
-        })
-    }
-}
-
 /// One row.
 #[derive(Debug, Clone)]
 pub struct Question {
     /// Where it stands, for messages.
     pub source: String,
-    /// All columns, for rewards.
+    /// All columns, for rewards; null stands for pictures inside the row.
     pub columns: Map<String, Value>,
     /// What should be answered.
     pub truth: String,
@@ -121,10 +112,13 @@ pub fn read_questions(settings: &DataSettings) -> Result<Vec<Question>> {
             true => path.parent().unwrap_or(Path::new("")).to_path_buf(),
             false => settings.image_dir.clone(),
         };
-        for (number, row) in read_rows(&path)? {
-            let source = format!("{}:{number}", path.display());
-            let question = read_question(row, &root, settings, &source).with_context(|| source.clone())?;
-            questions.push(question);
+        for RawRow { source, cell } in read_rows(&path)? {
+            let row = cell.and_then(|row| match row {
+                Cell::Object(_) => Ok(row),
+                other => Err(RowError::Shape { found: other.kind().to_owned() }),
+            });
+            let question = row.map_err(explain).and_then(|row| read_question(&row, &root, settings, &source));
+            questions.push(question.context(source)?);
         }
     }
     ensure!(
@@ -134,73 +128,22 @@ pub fn read_questions(settings: &DataSettings) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// The files of rows that a path stands for.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
+fn read_question(row: &Cell, root: &Path, settings: &DataSettings, source: &str) -> Result<Question> {
+    if let Some(Cell::List(videos)) = row.get("videos")
+        && !videos.is_empty()
+    {
+        return Err(explain(RowError::Unsupported { what: "videos" }));
     }
-    let mut files: Vec<PathBuf> = fs::read_dir(path)
-        .with_context(|| format!("cannot read {}\nhint: check data.train_files", path.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
-        .collect();
-    files.sort();
-    ensure!(!files.is_empty(), "{} has no rows\nhint: the folder needs .jsonl files", path.display());
-    Ok(files)
-}
-
-/// The rows of a file and their numbers.
-fn read_rows(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>> {
-    if path.extension().is_some_and(|extension| extension == "parquet") {
-        bail!("{} is a parquet file\nhint: write its rows as JSON lines", path.display());
-    }
-    let text = read_text(path)?;
-    if text.trim_start().starts_with('[') {
-        let rows: Vec<Map<String, Value>> = serde_json::from_str(&text).with_context(|| {
-            format!("{} is no JSON list of rows\nhint: write the file anew, or copy it again", path.display())
-        })?;
-        return Ok((1..).zip(rows).collect());
-    }
-    (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(number, line)| {
-            let row = serde_json::from_str(line).with_context(|| {
-                format!(
-                    "{}:{number} is no JSON object\nhint: a row looks like {{\"problem\": \"<image>Which bird is \
-                     this?\", \"answer\": \"Robin\", \"images\": [\"robin.jpg\"]}}",
-                    path.display()
-                )
-            })?;
-            Ok((number, row))
-        })
-        .collect()
-}
-
-fn read_question(
-    columns: Map<String, Value>,
-    root: &Path,
-    settings: &DataSettings,
-    source: &str,
-) -> Result<Question> {
-    let text = |key: &str, names: &[&str]| column(&columns, key, names).and_then(Value::as_str);
-    let problem = text(&settings.prompt_key, &["problem", "prompt", "question"]);
-    let answer = text(&settings.answer_key, &["answer", "ground_truth", "label"]).with_context(|| {
-        format!(
-            "the row has no answer\nhint: its columns are {}; name one with data.answer_key",
-            columns.keys().cloned().collect::<Vec<_>>().join(", ")
-        )
-    })?;
-    let pictures = |key: &str, names: &[&str]| -> Result<Option<Vec<Source>>> {
-        column(&columns, key, names).map(|value| sources(value, root)).transpose()
+    let problem = read_problem(row, settings)?;
+    let truth = read_answer(row, settings)?;
+    let pictures = |key: &str, names: &[&str]| {
+        column(row, key, names).map(|(name, _)| read_pictures(row, name, root)).transpose()
     };
-    let images = pictures(&settings.image_key, &["images", "image", "image_path"])?.unwrap_or_default();
-    let positive = pictures(&settings.positive_key, &["image_noisy", "positive"])?;
-    let negative = pictures(&settings.negative_key, &["image_aug", "images_aug", "negative"])?;
+    let images = pictures(&settings.image_key, &IMAGE_COLUMNS)?.unwrap_or_default();
+    let positive = pictures(&settings.positive_key, &POSITIVE_COLUMNS)?;
+    let negative = pictures(&settings.negative_key, &NEGATIVE_COLUMNS)?;
 
-    let problem = problem
-        .filter(|problem| !problem.trim().is_empty())
-        .map_or_else(|| IMAGE_TAG.repeat(images.len()) + &settings.question, str::to_owned);
+    let problem = problem.unwrap_or_else(|| IMAGE_TAG.repeat(images.len()) + &settings.question);
     // Files of questions alone leave the place of their only picture out.
     let problem = match problem.contains(IMAGE_TAG) {
         false if images.len() == 1 => format!("{IMAGE_TAG}{problem}"),
@@ -225,53 +168,132 @@ fn read_question(
     }
     let mut messages = Vec::new();
     if !settings.system_prompt.is_empty() {
-        messages.push(Message::text(fine_r1_core::prompt::Role::System, &settings.system_prompt));
+        messages.push(Message::text(Role::System, &settings.system_prompt));
     }
     let said = settings.format_prompt.replace(CONTENT, &problem);
     messages.push(Message::user(match split_content(&said) {
         Content::Parts(parts) => parts,
         Content::Text(text) => vec![Part::text(text)],
     }));
-    let truth = answer.to_owned();
-    Ok(Question { source: source.to_owned(), truth, messages, images, positive, negative, columns })
+    let columns = told(row, settings);
+    Ok(Question { source: source.to_owned(), columns, truth, messages, images, positive, negative })
 }
 
-/// The value of the named column, or of the first that there is.
-fn column<'row>(columns: &'row Map<String, Value>, key: &str, names: &[&str]) -> Option<&'row Value> {
-    let found =
-        if key.is_empty() { names.iter().find_map(|name| columns.get(*name)) } else { columns.get(key) };
-    found.filter(|value| !value.is_null())
-}
-
-fn sources(value: &Value, root: &Path) -> Result<Vec<Source>> {
-    let one = |value: &Value| -> Result<Source> {
-        let path = match value {
-            Value::String(path) => Some(path.as_str()),
-            Value::Object(fields) => {
-                if let Some(bytes) = fields.get("bytes").and_then(Value::as_array) {
-                    let bytes =
-                        bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
-                    return bytes
-                        .collect::<Option<Vec<u8>>>()
-                        .map(Source::Bytes)
-                        .context("bytes out of range");
-                }
-                fields.get("path").and_then(Value::as_str)
-            }
-            _ => None,
-        };
-        let path = root.join(path.context("a picture is no path\nhint: give pictures as paths")?);
-        ensure!(
-            path.is_file(),
-            "{} is missing\nhint: paths are relative to the file of rows, or to data.image_dir",
-            path.display()
-        );
-        Ok(Source::Path(path))
-    };
-    match value {
-        Value::Array(values) => values.iter().map(one).collect(),
-        value => Ok(vec![one(value)?]),
+/// The problem; `None` where the row has no words of its own.
+fn read_problem(row: &Cell, settings: &DataSettings) -> Result<Option<String>> {
+    let key = &settings.prompt_key;
+    match column(row, key, &PROBLEM_COLUMNS) {
+        Some((_, Cell::Text(text))) => Ok(Some(text.clone()).filter(|text| !text.trim().is_empty())),
+        Some((name, other)) => bail!(
+            "`{name}` is {}, expected a text\nhint: name the column of problems with data.prompt_key",
+            other.kind()
+        ),
+        None if key.is_empty() => Ok(None),
+        None => bail!(
+            "the row has no `{key}`\nhint: its columns are {}; name one with data.prompt_key",
+            column_names(row)
+        ),
     }
+}
+
+/// The true answer, which a number may be too.
+fn read_answer(row: &Cell, settings: &DataSettings) -> Result<String> {
+    let (name, cell) = column(row, &settings.answer_key, &ANSWER_COLUMNS).with_context(|| {
+        format!(
+            "the row has no answer\nhint: its columns are {}; name one with data.answer_key",
+            column_names(row)
+        )
+    })?;
+    let answer = cell.written().with_context(|| {
+        format!(
+            "`{name}` is {}, expected a text or a number\nhint: name the column of true answers with data.answer_key",
+            cell.kind()
+        )
+    })?;
+    ensure!(
+        !answer.trim().is_empty(),
+        "`{name}` is empty, and every answer would be right\nhint: write the true answer, or leave the row out"
+    );
+    Ok(answer)
+}
+
+fn read_pictures(row: &Cell, name: &str, root: &Path) -> Result<Vec<Source>> {
+    let images = read_images(row, name, root).map_err(explain)?;
+    let several = images.len() > 1;
+    let found = images.into_iter().map(|image| match image {
+        ImageSource::File(path) if !path.is_file() => Err(explain(RowError::ImageMissing { path })),
+        ImageSource::File(path) => Ok(Source(ImageSource::File(path))),
+        ImageSource::Inside { name: number, bytes } => {
+            let name = if several { format!("`{name}`, {number}") } else { format!("`{name}`") };
+            Ok(Source(ImageSource::Inside { name, bytes }))
+        }
+    });
+    found.collect()
+}
+
+/// The named column, or the first of these that the row has, and its name.
+fn column<'row>(row: &'row Cell, key: &'row str, names: &[&'row str]) -> Option<(&'row str, &'row Cell)> {
+    let names = if key.is_empty() { names } else { &[key] };
+    names.iter().find_map(|name| Some((*name, row.get(name)?)))
+}
+
+fn column_names(row: &Cell) -> String {
+    match row {
+        Cell::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(", "),
+        _ => String::new(),
+    }
+}
+
+/// The columns as rewards see them.
+fn told(row: &Cell, settings: &DataSettings) -> Map<String, Value> {
+    let pictures = [
+        column(row, &settings.image_key, &IMAGE_COLUMNS),
+        column(row, &settings.positive_key, &POSITIVE_COLUMNS),
+        column(row, &settings.negative_key, &NEGATIVE_COLUMNS),
+    ];
+    let is_picture = |name: &str| pictures.iter().flatten().any(|(picture, _)| *picture == name);
+    match row {
+        Cell::Object(fields) => {
+            fields.iter().map(|(name, cell)| (name.clone(), value(cell, is_picture(name)))).collect()
+        }
+        _ => Map::new(),
+    }
+}
+
+/// A cell as JSON; null stands for the pictures inside it.
+fn value(cell: &Cell, is_picture: bool) -> Value {
+    match cell {
+        Cell::Null | Cell::Bytes(_) => Value::Null,
+        Cell::Text(text) if is_picture && (text.starts_with("data:") || text.len() > LONGEST_PATH) => {
+            Value::Null
+        }
+        Cell::Bool(flag) => Value::Bool(*flag),
+        Cell::Number(number) => Value::Number(number.clone()),
+        Cell::Text(text) => Value::String(text.clone()),
+        Cell::List(cells) => cells.iter().map(|cell| value(cell, is_picture)).collect(),
+        Cell::Object(fields) => {
+            let of = |(name, cell): (&String, &Cell)| match name.as_str() {
+                "bytes" if is_picture => (name.clone(), Value::Null),
+                _ => (name.clone(), value(cell, is_picture)),
+            };
+            Value::Object(fields.iter().map(of).collect())
+        }
+    }
+}
+
+/// What is wrong with a row, with the remedy of this kind of rows.
+fn explain(error: RowError) -> anyhow::Error {
+    let hint = match &error {
+        RowError::Syntax { .. } | RowError::Shape { .. } => {
+            r#"a row looks like {"problem": "<image>Which bird is this?", "answer": "Robin", "images": ["robin.jpg"]}"#
+        }
+        RowError::ImagePath { .. } => {
+            r#"pictures are paths, data: URLs, base64, or {"bytes": …, "path": …}, one or a list of them"#
+        }
+        RowError::ImageMissing { .. } => "paths are relative to the file of rows, or to data.image_dir",
+        other => other.hint(),
+    };
+    anyhow!("{error}\nhint: {hint}")
 }
 
 /// All true answers, each once.
@@ -289,8 +311,15 @@ mod tests {
     use serde_json::json;
 
     fn read(row: Value) -> Result<Question> {
-        let Value::Object(row) = row else { unreachable!("an object") };
-        read_question(row, Path::new(env!("CARGO_MANIFEST_DIR")), &DataSettings::default(), "rows:1")
+        read_with(row, &DataSettings::default())
+    }
+
+    fn read_with(row: Value, settings: &DataSettings) -> Result<Question> {
+        read_question(&row.into(), Path::new(env!("CARGO_MANIFEST_DIR")), settings, "rows:1")
+    }
+
+    fn file(name: &str) -> Source {
+        Source(ImageSource::File(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)))
     }
 
     #[test]
@@ -301,12 +330,40 @@ mod tests {
                 positive: ["src/main.rs"], negative: "src/device.rs",
             }))
             .expect("a row");
-            let path = |name: &str| Source::Path(Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
-            assert_eq!(question.images, [path("Cargo.toml")]);
-            assert_eq!(question.positive, Some(vec![path("src/main.rs")]));
-            assert_eq!(question.negative, Some(vec![path("src/device.rs")]));
+            assert_eq!(question.images, [file("Cargo.toml")]);
+            assert_eq!(question.positive, Some(vec![file("src/main.rs")]));
+            assert_eq!(question.negative, Some(vec![file("src/device.rs")]));
             assert_eq!(question.columns["answer"], "A", "rewards see all columns");
         }
+    }
+
+    #[test]
+    fn pictures_inside_a_row_are_read_and_kept_from_rewards() {
+        let long = format!("data:image/png;base64,{}", "AQID".repeat(2000));
+        for picture in
+            [json!({ "bytes": "AQID", "path": "a.png" }), json!({ "bytes": [1, 2, 3] }), json!(long)]
+        {
+            let question = read(json!({ "answer": "A", "images": [picture.clone()] })).expect("a row");
+            let (bytes, name) = question.images[0].read(&question).expect("bytes");
+            assert!(bytes.starts_with(&[1, 2, 3]));
+            assert_eq!(name, "rows:1: `images`");
+            assert!(question.columns["images"].to_string().len() < 40, "{:?}", question.columns);
+        }
+    }
+
+    #[test]
+    fn numbers_are_answers_by_their_digits() {
+        for (answer, expected) in [(json!(5), "5"), (json!(-0.5), "-0.5"), (json!("5"), "5")] {
+            assert_eq!(read(json!({ "prompt": "Why?", "answer": answer })).expect("a row").truth, expected);
+        }
+    }
+
+    #[test]
+    fn columns_that_are_named_must_be_there() {
+        let settings = DataSettings { prompt_key: "ask".to_owned(), ..DataSettings::default() };
+        let error = read_with(json!({ "problem": "Why?", "answer": "A" }), &settings).expect_err("no `ask`");
+        assert!(error.to_string().contains("no `ask`") && error.to_string().contains("problem"), "{error}");
+        assert!(read_with(json!({ "ask": "Why?", "answer": "A" }), &settings).is_ok());
     }
 
     #[test]
@@ -327,7 +384,12 @@ mod tests {
                 "2 <image> tags",
             ),
             (json!({ "answer": "A", "images": ["absent.jpg"] }), "absent.jpg is missing"),
-            (json!({ "answer": "A", "images": [3] }), "no path"),
+            (json!({ "answer": "A", "images": [3] }), "`images` has a number"),
+            (json!({ "problem": "Why?", "answer": "" }), "`answer` is empty"),
+            (json!({ "problem": "Why?", "answer": " \n" }), "`answer` is empty"),
+            (json!({ "problem": "Why?", "answer": ["A"] }), "`answer` is a list"),
+            (json!({ "problem": [{ "role": "user" }], "answer": "A" }), "`problem` is a list"),
+            (json!({ "problem": "Why?", "answer": "A", "videos": ["a.mp4"] }), "videos"),
             (
                 json!({ "answer": "A", "images": ["Cargo.toml"], "positive": ["Cargo.toml", "Cargo.toml"] }),
                 "2 positive pictures",

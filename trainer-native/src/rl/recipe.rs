@@ -20,8 +20,7 @@ use super::views::{ContrastView, MaskSettings, Picture, RolloutView};
 use crate::adapter::{AdapterSettings, Adapting};
 use crate::checkpoint::read_text;
 use crate::trainee::Frozen;
-use anyhow::{Context, Result, anyhow, bail};
-use fine_r1_core::image::perturb::NOISE_STEPS;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use fine_r1_core::weights::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +30,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RlRecipe {
+    /// What is minimised: the verb's, and written down so that a run is not gone on with by another.
+    pub objective: Objective,
     /// Folder of the checkpoint to start from, which is also the reference.
     pub model_name_or_path: PathBuf,
     /// Folder of the run.
@@ -49,6 +50,8 @@ pub struct RlRecipe {
     pub report_steps: usize,
     /// Micro-batches and rollouts that are computed at the same time, each on a thread of its own.
     pub workers: usize,
+    /// Hold the weights in bf16, with masters in f32 beside the optimizer's moments.
+    pub bf16: bool,
     /// Leave the vision tower as it is.
     pub freeze_vision_tower: bool,
     /// Leave the merger as it is.
@@ -95,6 +98,7 @@ pub struct RlRecipe {
 impl Default for RlRecipe {
     fn default() -> Self {
         Self {
+            objective: Objective::Grpo,
             model_name_or_path: PathBuf::new(),
             output_dir: PathBuf::new(),
             seed: 1,
@@ -104,6 +108,7 @@ impl Default for RlRecipe {
             save_total_limit: 3,
             report_steps: 0,
             workers: 1,
+            bf16: false,
             freeze_vision_tower: false,
             freeze_multi_modal_projector: false,
             freeze_language_model: false,
@@ -139,7 +144,9 @@ impl RlRecipe {
             let place = error.to_string();
             anyhow!("{} is no TOML\n{}\nhint: correct the line", path.display(), place.trim_end())
         })?;
-        let recipe = Self::resolve(objective, override_with(given, overrides)?).map_err(|error| {
+        let given = override_with(given, overrides)?;
+        refuse_idle_adapter(&given).with_context(|| path.display().to_string())?;
+        let recipe = Self::resolve(objective, given).map_err(|error| {
             let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
             anyhow!(
                 "{} is no recipe for {}: {reason}\nhint: correct the entry, in the file or in --set",
@@ -147,6 +154,14 @@ impl RlRecipe {
                 objective.name()
             )
         })?;
+        ensure!(
+            recipe.objective == objective,
+            "{} is a recipe for {}, not for {}\nhint: run `{}`, or leave `objective` out of it",
+            path.display(),
+            recipe.objective.name(),
+            objective.name(),
+            recipe.objective.name()
+        );
         recipe.check().with_context(|| path.display().to_string())?;
         Ok(recipe)
     }
@@ -163,69 +178,6 @@ impl RlRecipe {
         }
         merge(&mut defaults, gather_adapter(given)?);
         Ok(defaults.try_into()?)
-    }
-
-    fn check(&self) -> Result<()> {
-        let is_count = |count: usize| (count > 0, "at least 1");
-        let is_above_zero = |number: f64| (number > 0.0 && number.is_finite(), "a number above 0");
-        let is_named = |path: &Path| !path.as_os_str().is_empty();
-        let is_share = |share: f64| ((0.0..1.0).contains(&share), "at least 0 and below 1");
-        let answers = self.answers_per_prompt();
-        let checks = [
-            ("model_name_or_path", (is_named(&self.model_name_or_path), "the folder of a checkpoint")),
-            ("output_dir", (is_named(&self.output_dir), "the folder of the run")),
-            ("data.train_files", (!self.data.train_files.is_empty(), "a list of files with rows")),
-            ("total_epochs", is_above_zero(self.total_epochs)),
-            ("save_steps", is_count(self.save_steps)),
-            ("workers", is_count(self.workers)),
-            ("rollout.prompts_per_step", is_count(self.rollout.prompts_per_step)),
-            ("rollout.temperature", is_above_zero(self.rollout.temperature)),
-            (
-                "rollout.top_p",
-                (self.rollout.top_p > 0.0 && self.rollout.top_p <= 1.0, "above 0 and at most 1"),
-            ),
-            ("rollout.max_new_tokens", is_count(self.rollout.max_new_tokens)),
-            ("rollout.decode_batch", is_count(self.rollout.decode_batch)),
-            ("update.passes", is_count(self.update.passes)),
-            ("update.micro_batch_size", is_count(self.update.micro_batch_size)),
-            ("update.learning_rate", is_above_zero(self.update.learning_rate)),
-            ("update.weight_decay", (self.update.weight_decay >= 0.0, "a number of at least 0")),
-            ("update.adam_beta1", is_share(self.update.adam_beta1.into())),
-            ("update.adam_beta2", is_share(self.update.adam_beta2.into())),
-            ("update.adam_epsilon", is_above_zero(self.update.adam_epsilon.into())),
-            ("update.max_grad_norm", (self.update.max_grad_norm >= 0.0, "a number of at least 0")),
-            ("views", (answers > 0, "a table with a view that has answers")),
-            (
-                "views",
-                (
-                    answers > 1 || !self.advantage.compares(),
-                    "a table with at least 2 answers, as they are compared",
-                ),
-            ),
-            (
-                "freeze_language_model",
-                (
-                    !(self.freeze_vision_tower
-                        && self.freeze_multi_modal_projector
-                        && self.freeze_language_model),
-                    "false where everything else is frozen",
-                ),
-            ),
-            ("mask.cell", is_count(self.mask.cell as usize)),
-            ("mask.probability", ((0.0..=1.0).contains(&self.mask.probability), "from 0 to 1")),
-            ("noise.step", (self.noise.step < NOISE_STEPS, "below 1000")),
-            ("policy.clip_low", is_share(self.policy.clip_low)),
-            ("policy.clip_high", (self.policy.clip_high >= 0.0, "a number of at least 0")),
-            ("policy.clip_dual", (self.policy.clip_dual > 1.0, "a number above 1")),
-            ("filter.max_tries", is_count(self.filter.max_tries)),
-            ("reward.command.timeout_secs", is_above_zero(self.reward.command.timeout_secs)),
-        ];
-        for (key, (is_right, expected)) in checks.into_iter().chain(self.adapter.checks()) {
-            if !is_right {
-                bail!("`{key}` must be {expected}\nhint: set it in the recipe, or with --set {key}=…");
-            }
-        }
-        Ok(())
     }
 
     /// Parts that stay as they are.
@@ -247,7 +199,7 @@ impl RlRecipe {
     /// How weights that are trained are held and written.
     #[must_use]
     pub fn precision(&self) -> Precision {
-        Precision::F32
+        if self.bf16 { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// Pictures that answers are drawn from or learnt from.
@@ -350,6 +302,21 @@ fn override_with(given: toml::Table, overrides: &[String]) -> Result<toml::Table
     Ok(given)
 }
 
+/// Settings of an adapter that nobody asked for would be passed over without a word. A recipe that a run has
+/// written says that it trains the weights themselves.
+fn refuse_idle_adapter(given: &toml::Table) -> Result<()> {
+    let Some(adapter) = given.get("adapter").and_then(toml::Value::as_table) else { return Ok(()) };
+    if let Some(key) = adapter.keys().next()
+        && !adapter.contains_key("finetuning_type")
+    {
+        bail!(
+            "`{key}` is a setting of an adapter, and `finetuning_type` asks for none\nhint: set finetuning_type=lora, or \
+             leave {key} out"
+        );
+    }
+    Ok(())
+}
+
 /// Puts keys of the adapter that stand at the top into their table.
 fn gather_adapter(mut given: toml::Table) -> Result<toml::Table> {
     // All keys, also those that are left out where they have no value.
@@ -430,6 +397,72 @@ mod tests {
         assert_eq!(rank("lora_rank = 4", &["adapter.lora_rank=8"]), 8);
         assert_eq!(rank("[adapter]\nlora_rank = 4", &["lora_rank=8"]), 8);
         assert_eq!(rank("", &["lora_rank=2", "adapter.lora_rank=16", "lora_rank=32"]), 32);
+    }
+
+    #[test]
+    fn an_adapter_that_nobody_asked_for_is_refused() {
+        let of = |text: &str| {
+            let given = override_with(text.parse().expect("TOML"), &[]).expect("entries");
+            refuse_idle_adapter(&given).map_err(|error| error.to_string())
+        };
+        for given in
+            ["", "finetuning_type = \"lora\"\nlora_rank = 4", "finetuning_type = \"full\"\nlora_rank = 4"]
+        {
+            assert_eq!(of(given), Ok(()), "{given}");
+        }
+        for (given, key) in
+            [("lora_rank = 4", "lora_rank"), ("[adapter]\nlora_target = \"all\"", "lora_target")]
+        {
+            let error = of(given).expect_err(given);
+            assert!(error.starts_with(&format!("`{key}`")) && error.contains("\nhint: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_recipe_that_is_shipped_is_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("recipes") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+            if name.ends_with("-tapo.toml") {
+                RlRecipe::read(Objective::Tapo, &path, &[])
+                    .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+                found.push(name);
+            }
+        }
+        assert!(found.len() >= 3, "{found:?}");
+    }
+
+    /// Appendix C of the paper, and the script that was released for it.
+    #[test]
+    fn the_papers_recipes_have_the_papers_settings() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        for (size, epochs, per_step, per_try, per_update) in
+            [("3b", 10.0, 384, 128, 128), ("7b", 5.0, 192, 64, 64)]
+        {
+            let path = folder.join(format!("fine-r1-{size}-tapo.toml"));
+            let recipe = RlRecipe::read(Objective::Tapo, &path, &[]).expect("a recipe");
+            assert_eq!(recipe.total_epochs, epochs);
+            let RolloutSettings { prompts_per_step, prompts_per_try, .. } = recipe.rollout;
+            assert_eq!((prompts_per_step, prompts_per_try), (per_step, per_try));
+            assert_eq!((recipe.prompts_per_update(), recipe.updates_per_step()), (per_update, 3));
+            assert_eq!((recipe.answers_per_prompt(), recipe.filter.max_tries), (10, 20));
+            assert!(recipe.bf16 && !recipe.freeze_vision_tower && recipe.filter.enabled);
+        }
+    }
+
+    #[test]
+    fn a_recipe_says_which_objective_it_is_of() {
+        let recipe = resolve(Objective::Papo, "").expect("one");
+        assert_eq!(recipe.objective, Objective::Papo);
+        let folder = std::env::temp_dir().join(format!("objective-{}", std::process::id()));
+        let named = "objective = \"tapo\"\nmodel_name_or_path = \"a\"\noutput_dir = \"b\"\n[data]\ntrain_files = [\"c\"]";
+        std::fs::write(&folder, named).expect("room");
+        assert!(RlRecipe::read(Objective::Tapo, &folder, &[]).is_ok());
+        let error = RlRecipe::read(Objective::Dapo, &folder, &[]).expect_err("another").to_string();
+        assert!(error.contains("a recipe for tapo, not for dapo\nhint: "), "{error}");
+        std::fs::remove_file(folder).expect("our file");
     }
 
     #[test]

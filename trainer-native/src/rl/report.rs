@@ -1,9 +1,10 @@
 //! Answers to look at: every so many steps a page with questions, pictures and what was said about them.
 
-use super::gather::{Group, step_advantages};
+use super::gather::Group;
 use super::question::Question;
 use super::recipe::RlRecipe;
-use super::views::{Picture, PictureMaker};
+use super::tokens::PerToken;
+use super::views::PictureMaker;
 use crate::checkpoint::{create_folder, write_file};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
@@ -11,7 +12,9 @@ use std::fmt::Write as _;
 /// Questions of a page.
 const QUESTIONS: usize = 8;
 
-/// Writes `reports/step-N.html` and its pictures; a page needs no program but a browser.
+/// Writes `reports/step-N.html` and its pictures; a page needs no program but a browser. `advantages` are those
+/// that the answers were learnt with, in the groups' order: what a distance to the reference has cost is taken
+/// off.
 ///
 /// # Errors
 /// A picture cannot be read, or the folder not written.
@@ -20,12 +23,12 @@ pub fn write_report(
     questions: &[Question],
     pictures: &PictureMaker<'_>,
     groups: &[Group],
+    advantages: &PerToken,
     step: usize,
 ) -> Result<()> {
     let folder = recipe.output_dir.join("reports");
     let images = format!("step-{}", step + 1);
     create_folder(&folder.join(&images))?;
-    let advantages = step_advantages(recipe.advantage, groups, &[]);
     let mut advantages = advantages.iter();
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Step {0}</title><style>{STYLE}</style><h1>Step {0}</h1>\n",
@@ -35,7 +38,7 @@ pub fn write_report(
         let question = &questions[group.row];
         write!(page, "<h2>{}</h2><p>{}</p>\n<div>", escape(&question.truth), escape(&question.source))?;
         for picture in group.prompts.keys() {
-            let name = name(*picture);
+            let name = picture.name();
             for (number, photo) in
                 pictures.pictures(question, group.row, *picture, step)?.into_iter().enumerate()
             {
@@ -57,7 +60,7 @@ pub fn write_report(
             writeln!(
                 page,
                 "<tr><td>{}<td>{:.2}<td>{advantage:+.2}<td>{}<td>{}</tr>",
-                name(answer.view),
+                answer.view.name(),
                 answer.verdict.overall,
                 escape(&parts.join(", ")),
                 escape(&answer.drawn.text)
@@ -70,16 +73,6 @@ pub fn write_report(
 
 const STYLE: &str = "body{font-family:sans-serif;max-width:70em;margin:auto}figure{display:inline-block;margin:.5em}\
 img{max-width:14em}td,th{vertical-align:top;text-align:left;padding:.2em .6em}td:last-child{white-space:pre-wrap}";
-
-fn name(picture: Picture) -> &'static str {
-    match picture {
-        Picture::Anchor => "anchor",
-        Picture::Positive => "positive",
-        Picture::Negative => "negative",
-        Picture::Mask => "mask",
-        Picture::Noise => "noise",
-    }
-}
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")

@@ -5,10 +5,18 @@
 use crate::device::computes_on_host;
 use crate::workers::Workers;
 use anyhow::{Result, anyhow};
-use fine_r1_core::generate::{SamplingOptions, Session, SessionOptions, StopReason, StopRules};
+use fine_r1_core::generate::{
+    GenerateError, SamplingOptions, Session, SessionOptions, StopReason, StopRules,
+};
 use fine_r1_core::model::{Prompt, VisionLanguageModel};
 use fine_r1_core::recognizer::{Processor, RecognizerError};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Nothing can be drawn from the policy's scores. Who knows what its weights have been through says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the policy's scores are not numbers (NaN)")]
+pub struct ScoresAreNoNumbers;
 
 /// The `[rollout]` table of a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,7 +87,7 @@ impl Drawer<'_> {
     /// worker has its share of the prompts, so that who is faster changes nothing.
     ///
     /// # Errors
-    /// A prompt does not fit the context, or the device failed.
+    /// A prompt does not fit the context, the device failed, or [`ScoresAreNoNumbers`].
     pub fn draw(
         &self,
         prompts: &[&Prompt],
@@ -102,9 +110,12 @@ impl Drawer<'_> {
         answers: usize,
         seed: impl Fn(usize) -> u64,
     ) -> Result<Vec<Vec<Drawn>>> {
-        let failed = |error| {
-            let error = RecognizerError::Generate(error);
-            anyhow!("{error}\nhint: {}", error.hint())
+        let failed = |error| match error {
+            GenerateError::NotANumber => ScoresAreNoNumbers.into(),
+            error => {
+                let error = RecognizerError::Generate(error);
+                anyhow!("{error}\nhint: {}", error.hint())
+            }
         };
         let (config, tokenizer) = (self.processor.config(), self.processor.tokenizer());
         let options = SessionOptions {

@@ -4,6 +4,7 @@ use super::features::Features;
 use super::gather::{Answer, Group};
 use super::log_prob::{Scored, TokenScores};
 use super::views::Picture;
+use crate::optimizer::Rates;
 
 /// Where a step stands in its run.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +13,8 @@ pub struct Moment {
     pub step: usize,
     /// Steps of the run.
     pub total: usize,
-    /// Learning rate.
-    pub learning_rate: f64,
+    /// Learning rates.
+    pub rates: Rates,
     /// Weight of the distance to the reference.
     pub kl_coefficient: f64,
 }

@@ -63,10 +63,12 @@ impl Default for PolicySettings {
 pub struct SurrogateTokens {
     /// `[rollouts, tokens]`
     pub loss: Tensor<2>,
-    /// 1 where the upper or lower clip holds a token back, `[rollouts, tokens]`.
-    pub held_back: Tensor<2>,
+    /// 1 where the upper clip holds a token back, `[rollouts, tokens]`.
+    pub clip_high: Tensor<2>,
+    /// 1 where the lower clip holds a token back, `[rollouts, tokens]`.
+    pub clip_low: Tensor<2>,
     /// 1 where the dual clip holds a token back, `[rollouts, tokens]`.
-    pub held_back_dual: Tensor<2>,
+    pub clip_dual: Tensor<2>,
 }
 
 /// The loss of every token.
@@ -108,10 +110,14 @@ pub fn surrogate(
         Surrogate::Cispo => advantage.neg() * log_prob * clipped.detach(),
         Surrogate::Sapo => {
             let gate = |tau: f64| sigmoid((ratio.clone() - 1.0) * tau) * (4.0 / tau);
-            advantage.neg() * gate(settings.tau_positive).mask_where(is_bad, gate(settings.tau_negative))
+            let gate = gate(settings.tau_positive).mask_where(is_bad.clone(), gate(settings.tau_negative));
+            advantage.neg() * gate
         }
     };
-    SurrogateTokens { loss, held_back: is_bounded.float(), held_back_dual: is_dual.float() }
+    // A good token is held back from above, a bad one from below.
+    let is_low = is_bounded.clone().bool_and(is_bad.clone());
+    let is_high = is_bounded.bool_and(is_bad.bool_not());
+    SurrogateTokens { loss, clip_high: is_high.float(), clip_low: is_low.float(), clip_dual: is_dual.float() }
 }
 
 /// The mean over an answer's tokens, for each of them.
@@ -144,12 +150,16 @@ mod tests {
             let found = surrogate(&settings, one(change), one(0.0), one(advantage), one(1.0));
             let loss = found.loss.into_scalar::<f32>();
             assert!((loss - expected).abs() < 1e-6, "{change} {advantage}: {loss}");
-            let held_back = change == 0.5 && advantage > 0.0 || change == -0.5 && advantage < 0.0;
-            assert_eq!(found.held_back.into_scalar::<f32>() > 0.0, held_back, "{change} {advantage}");
+            let clips = [found.clip_high, found.clip_low, found.clip_dual];
+            let held_back = [
+                change == 0.5 && advantage > 0.0,
+                change == -0.5 && advantage < 0.0,
+                change == 1.5 && advantage < 0.0,
+            ];
             assert_eq!(
-                found.held_back_dual.into_scalar::<f32>() > 0.0,
-                change == 1.5,
-                "{change} {advantage}"
+                clips.map(|clip| clip.into_scalar::<f32>() > 0.0),
+                held_back,
+                "{change} {advantage}: from above, from below, by the dual clip"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! How weights are moved, as a recipe says it.
 
-use crate::optimizer::{AdamWConfig, MatrixRule};
-use crate::sft::Schedule;
+use crate::optimizer::{AdamWConfig, MatrixRule, Rates};
+use crate::sft::{Schedule, learning_rate};
 use crate::trunk::Keep;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,12 @@ pub struct UpdateSettings {
     pub optim: MatrixRule,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// The vision tower's own highest learning rate; `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vision_tower_lr: Option<f64>,
+    /// The merger's own highest learning rate; `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mm_projector_lr: Option<f64>,
     /// After the warm-up.
     pub lr_scheduler_type: Schedule,
     /// Steps in which the learning rate rises from zero.
@@ -38,6 +44,9 @@ pub struct UpdateSettings {
     pub adam_epsilon: f32,
     /// Longest joint gradient; 0 does not clip.
     pub max_grad_norm: f64,
+    /// Share of the average of all updates' weights that an update keeps; the average is what the run writes at
+    /// its end. 0 keeps none.
+    pub ema_decay: f64,
 }
 
 impl Default for UpdateSettings {
@@ -50,6 +59,8 @@ impl Default for UpdateSettings {
             gradient_checkpointing: false,
             optim: MatrixRule::Adamw,
             learning_rate: 1e-6,
+            vision_tower_lr: None,
+            mm_projector_lr: None,
             lr_scheduler_type: Schedule::Constant,
             warmup_steps: 0,
             weight_decay: 1e-2,
@@ -57,6 +68,7 @@ impl Default for UpdateSettings {
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
+            ema_decay: 0.0,
         }
     }
 }
@@ -68,6 +80,17 @@ impl UpdateSettings {
         if self.gradient_checkpointing { Keep::BlockInputs } else { Keep::Activations }
     }
 
+    /// The learning rates of step `step` (from 0) of `total`.
+    #[must_use]
+    pub fn rates(&self, step: usize, total: usize) -> Rates {
+        let rate = |peak| learning_rate(self.lr_scheduler_type, peak, self.warmup_steps, step, total);
+        Rates {
+            vision_tower: rate(self.vision_tower_lr.unwrap_or(self.learning_rate)),
+            merger: rate(self.mm_projector_lr.unwrap_or(self.learning_rate)),
+            language_model: rate(self.learning_rate),
+        }
+    }
+
     /// Constants of the optimizer.
     #[must_use]
     pub fn optimizer(&self) -> AdamWConfig {
@@ -77,7 +100,7 @@ impl UpdateSettings {
             beta_2: self.adam_beta2,
             epsilon: self.adam_epsilon,
             weight_decay: self.weight_decay,
-            average_decay: 0.0,
+            average_decay: self.ema_decay as f32,
         }
     }
 

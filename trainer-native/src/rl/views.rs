@@ -36,6 +36,20 @@ pub enum Picture {
     Noise,
 }
 
+impl Picture {
+    /// Its name in recipes and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anchor => "anchor",
+            Self::Positive => "positive",
+            Self::Negative => "negative",
+            Self::Mask => "mask",
+            Self::Noise => "noise",
+        }
+    }
+}
+
 /// Which picture an answer is learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

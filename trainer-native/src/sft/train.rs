@@ -82,7 +82,7 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
         let done = step + 1;
         if done.is_multiple_of(recipe.logging_steps) || done == total {
             let epoch = done as f64 / steps_per_epoch as f64;
-            journal.write(&Entry::Training(Training {
+            journal.write(Entry::Training(Training {
                 step: done,
                 total_steps: total,
                 epoch,
@@ -178,7 +178,7 @@ impl<'recipe> Run<'recipe> {
     }
 
     /// Writes what is known before the first step.
-    fn begin(&self, device: &OpenDevice) -> Result<Journal> {
+    fn begin(&self, device: &OpenDevice) -> Result<Journal<Entry>> {
         self.folder.open()?;
         let path = self.folder.path();
         write_file(&path.join("recipe.toml"), toml::to_string_pretty(self.recipe)?.as_bytes())?;
@@ -212,7 +212,7 @@ impl<'recipe> Run<'recipe> {
         rows: &[&Conversation],
         step: usize,
         saves: bool,
-        journal: &mut Journal,
+        journal: &mut Journal<Entry>,
     ) -> Result<()> {
         let (loss, accuracy) = if let Some(lesson) = &self.lesson {
             let classifier = self.optimizer.averaged(lesson.classifier(&self.model).valid());
@@ -225,7 +225,7 @@ impl<'recipe> Run<'recipe> {
         let named =
             accuracy.map(|share| format!(", {:.1} % named rightly,", share * 100.0)).unwrap_or_default();
         eprintln!("step {step}: loss {loss:.4}{named} on samples that are not trained on");
-        journal.write(&Entry::Evaluation(Evaluation { step, eval_loss: loss, eval_accuracy: accuracy }))?;
+        journal.write(Entry::Evaluation(Evaluation { step, eval_loss: loss, eval_accuracy: accuracy }))?;
         if saves && self.facts.best.is_none_or(|best| loss < best.loss) {
             self.facts.best = Some(Best { step, loss });
         }

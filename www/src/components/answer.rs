@@ -16,11 +16,12 @@ pub fn AnswerPanel() -> impl IntoView {
     let page = Page::here();
     let answer = page.follow(|state: &State| state.answer().trim().to_owned());
     let record = page.follow(|state: &State| state.record().cloned());
-    let failure = page.follow(|state: &State| state.failure().cloned());
-    let is_busy = page.follow(|state: &State| state.running().is_some());
+    let failure = page.follow(|state: &State| state.answer_failure().cloned());
+    let is_asked = page.follow(State::is_asked);
+    let is_recognizing = page.follow(|state: &State| matches!(state, State::Recognizing { .. }));
     let words = move || match answer.with(String::is_empty) {
         false => answer.get(),
-        true if is_busy.get() => "…".to_owned(),
+        true if is_asked.get() => "…".to_owned(),
         true if record.with(Option::is_some) => "No answer".to_owned(),
         true if failure.with(Option::is_some) => "–".to_owned(),
         true => "It will stand here.".to_owned(),
@@ -31,7 +32,7 @@ pub fn AnswerPanel() -> impl IntoView {
     let panel = NodeRef::<html::Section>::new();
     Effect::new(move |_| {
         // Below the fold of a phone nobody would see that something happens.
-        if is_busy.get()
+        if is_recognizing.get()
             && let Some(panel) = panel.get_untracked()
         {
             engine::reveal(&panel);
@@ -43,7 +44,7 @@ pub fn AnswerPanel() -> impl IntoView {
             class="card answer"
             aria-labelledby="answer-title"
             node_ref=panel
-            class:waiting=move || is_busy.get() && is_empty()
+            class:waiting=move || is_asked.get() && is_empty()
         >
             <h2 id="answer-title">"Answer"</h2>
             <p class="answer-text" class:faint=is_empty class:long=is_long>

@@ -4,6 +4,7 @@ use crate::components::FailureNotice;
 use crate::engine;
 use crate::examples::{self, Example};
 use crate::page::Page;
+use crate::state::State;
 use fine_r1_web::protocol::Failure;
 use leptos::{prelude::*, task::spawn_local};
 
@@ -16,7 +17,7 @@ pub fn ExampleList() -> impl IntoView {
         let text = engine::fetch_text(examples::LIST, "the list of example photos").await;
         list.try_set(Some(text.and_then(|text| examples::parse(&text))));
     });
-    let is_busy = page.follow(|state| state.running().is_some());
+    let is_asked = page.follow(State::is_asked);
     view! {
         <section class="card" aria-labelledby="examples-title">
             <h2 id="examples-title">"Or try one of these"</h2>
@@ -28,7 +29,7 @@ pub fn ExampleList() -> impl IntoView {
                 Some(Ok(examples)) => {
                     let items = examples
                         .into_iter()
-                        .map(|example| item(page, example, is_busy))
+                        .map(|example| item(page, example, is_asked))
                         .collect_view();
                     view! {
                         <ul class="thumbnails" role="list" aria-label="Examples">
@@ -42,16 +43,16 @@ pub fn ExampleList() -> impl IntoView {
     }
 }
 
-fn item(page: Page, example: Example, is_busy: Memo<bool>) -> impl IntoView {
+fn item(page: Page, example: Example, is_asked: Memo<bool>) -> impl IntoView {
     let (address, label) = (example.address(), example.label.clone());
     view! {
         <li>
             <button
                 type="button"
                 class="thumbnail"
-                aria-disabled=move || is_busy.get().to_string()
+                aria-disabled=move || is_asked.get().to_string()
                 on:click=move |_| {
-                    if !is_busy.get_untracked() {
+                    if !is_asked.get_untracked() {
                         page.try_example(example.clone());
                     }
                 }

@@ -1,13 +1,14 @@
 //! Earlier answers of this visit.
 
 use crate::page::{Page, Visit};
+use crate::state::State;
 use leptos::prelude::*;
 
 /// The latest answers with their photos; a click brings one back.
 #[component]
 pub fn HistoryList() -> impl IntoView {
     let page = Page::here();
-    let is_busy = page.follow(|state| state.running().is_some());
+    let can_show = page.follow(State::can_show);
     let is_empty = Memo::new(move |_| page.history.with(Vec::is_empty));
     view! {
         <section class="history" aria-labelledby="history-title">
@@ -20,7 +21,7 @@ pub fn HistoryList() -> impl IntoView {
                     <For
                         each=move || page.history.get()
                         key=|visit| visit.id
-                        children=move |visit| item(page, visit, is_busy)
+                        children=move |visit| item(page, visit, can_show)
                     />
                 </ul>
             </Show>
@@ -28,7 +29,7 @@ pub fn HistoryList() -> impl IntoView {
     }
 }
 
-fn item(page: Page, visit: Visit, is_busy: Memo<bool>) -> impl IntoView {
+fn item(page: Page, visit: Visit, can_show: Memo<bool>) -> impl IntoView {
     let address = visit.photo.file.url().to_owned();
     let answer = match visit.record.outcome.answer.as_str() {
         "" => "No answer".to_owned(),
@@ -40,7 +41,7 @@ fn item(page: Page, visit: Visit, is_busy: Memo<bool>) -> impl IntoView {
             <button
                 type="button"
                 class="thumbnail"
-                aria-disabled=move || is_busy.get().to_string()
+                aria-disabled=move || (!can_show.get()).to_string()
                 on:click=move |_| page.show(&visit)
             >
                 <img src=address alt="" decoding="async" loading="lazy" />

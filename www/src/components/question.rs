@@ -2,15 +2,21 @@
 
 use crate::candidates;
 use crate::page::Page;
+use crate::problem::sentence;
+use crate::state::State;
 use leptos::prelude::*;
 
 /// What the model is asked, and the buttons that begin and end it.
 #[component]
 pub fn QuestionForm() -> impl IntoView {
     let page = Page::here();
-    let is_busy = page.follow(|state| state.running().is_some());
-    let names = Memo::new(move |_| page.candidates.with(|text| candidates::parse(text).len()));
-    let is_ready = move || !is_busy.get() && page.photo.with(Option::is_some);
+    let is_asked = page.follow(State::is_asked);
+    let is_running = page.follow(|state: &State| state.running().is_some());
+    let loads_first = page.follow(|state: &State| state.needs_model() && state.running().is_none());
+    let names = Memo::new(move |_| page.candidates.with(|text| candidates::parse(text)));
+    let problem = Memo::new(move |_| names.with(|names| candidates::check(names).err()));
+    let is_ready =
+        move || !is_asked.get() && page.photo.with(Option::is_some) && problem.with(Option::is_none);
     view! {
         <form
             class="card question"
@@ -40,14 +46,17 @@ pub fn QuestionForm() -> impl IntoView {
                     spellcheck="false"
                     placeholder="A319, A320, 737-800"
                     aria-describedby="candidates-hint"
+                    aria-invalid=move || problem.with(Option::is_some).to_string()
                     prop:value=move || page.candidates.get()
                     on:input=move |event| page.candidates.set(event_target_value(&event))
                 />
                 <p id="candidates-hint" class="hint">
-                    {move || match names.get() {
-                        0 => "Optional: names to choose among, with commas between them.".to_owned(),
-                        1 => "One name. Give two or more, or none.".to_owned(),
-                        number => format!("{number} names to choose among."),
+                    {move || match (problem.get(), names.with(Vec::len)) {
+                        (Some(failure), _) => {
+                            format!("{} {}", sentence(&failure.message), sentence(&failure.hint))
+                        }
+                        (None, 0) => "Optional: names to choose among, with commas between them.".to_owned(),
+                        (None, number) => format!("{number} names to choose among."),
                     }}
                 </p>
             </div>
@@ -61,12 +70,17 @@ pub fn QuestionForm() -> impl IntoView {
                 </button>
                 <button
                     type="button"
-                    aria-disabled=move || (!is_busy.get()).to_string()
+                    aria-disabled=move || (!is_running.get()).to_string()
                     on:click=move |_| page.stop()
                 >
                     "Stop"
                 </button>
             </p>
+            {move || {
+                loads_first
+                    .get()
+                    .then(|| view! { <p class="hint">"Recognize loads the model first."</p> })
+            }}
         </form>
     }
 }

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 #[component]
 pub fn Landing() -> impl IntoView {
     let page = Page::here();
-    let failure = page.follow(|state: &State| state.failure().cloned());
+    let failure = page.follow(|state: &State| state.load_failure().cloned());
     view! {
         <div class="landing">
             <section class="pitch" aria-labelledby="pitch-title">

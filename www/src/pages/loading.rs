@@ -1,12 +1,13 @@
 //! While the model is on its way to the device.
 
 use crate::components::DeviceBadge;
+use crate::engine;
 use crate::figures::{percent, size};
 use crate::page::Page;
 use crate::problem::sentence;
 use crate::state::{State, phase_words};
 use fine_r1_web::protocol::{DeviceReport, Progress};
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 /// How far loading is, in all and for the file that is being worked on.
 #[component]
@@ -14,6 +15,14 @@ pub fn Loading() -> impl IntoView {
     let page = Page::here();
     let progress = page.follow(progress_of);
     let device = page.follow(device_of);
+    let is_awaited = page.follow(State::is_asked);
+    let card = NodeRef::<html::Section>::new();
+    Effect::new(move |_| {
+        // Who asked further down would not see that something happens.
+        if let Some(card) = card.get() {
+            engine::reveal(&card);
+        }
+    });
     let read = move |part: fn(&Progress) -> f64| progress.with(|progress| progress.as_ref().map(part));
     let phase = move || {
         progress.with(|progress| match progress {
@@ -37,7 +46,7 @@ pub fn Loading() -> impl IntoView {
         })
     };
     view! {
-        <section class="card loading" aria-labelledby="loading-title">
+        <section class="card loading" aria-labelledby="loading-title" node_ref=card>
             <h2 id="loading-title">"Loading the model"</h2>
             <p class="device-line">{move || device.get().map(|device| view! { <DeviceBadge device /> })}</p>
             <p class="phase">{phase}</p>
@@ -57,9 +66,14 @@ pub fn Loading() -> impl IntoView {
             <p class="hint">
                 "A model is downloaded once and kept in this browser; a cut download goes on where it stopped."
             </p>
+            {move || {
+                is_awaited
+                    .get()
+                    .then(|| view! { <p class="note">"The photo's turn comes as soon as the model is ready."</p> })
+            }}
             <p class="actions">
                 <button type="button" on:click=move |_| page.stop()>
-                    "Stop"
+                    "Cancel loading"
                 </button>
             </p>
         </section>

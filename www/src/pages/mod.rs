@@ -1,4 +1,4 @@
-//! The parts of the page that take each other's place.
+//! The large parts of the page: what comes before a model is there, and where one works.
 
 mod landing;
 mod loading;

@@ -1,15 +1,12 @@
 //! Photo, question and answer.
 
-use crate::components::{
-    AnswerPanel, ExampleList, HistoryList, ModelBar, PhotoPanel, QuestionForm, ThinkingPanel,
-};
+use crate::components::{AnswerPanel, ExampleList, HistoryList, PhotoPanel, QuestionForm, ThinkingPanel};
 use leptos::prelude::*;
 
-/// Where one works once the model is there.
+/// Where one works. It is there before the model, too: who asks without one has it loaded.
 #[component]
 pub fn Workbench() -> impl IntoView {
     view! {
-        <ModelBar />
         <div class="bench">
             <div class="column">
                 <PhotoPanel />

@@ -7,7 +7,7 @@ pub const HEADERS: [(&str, &str); 3] = [
     ("Permissions-Policy", "camera=(self), geolocation=(), microphone=()"),
 ];
 
-/// The Content-Security-Policy; models may also come from the origins in `allowed`, and what is
+/// The Content-Security-Policy; models and photos may also come from the origins in `allowed`, and what is
 /// forbidden is reported to `reports`.
 #[must_use]
 pub fn content_security_policy(allowed: &[String], reports: Option<&str>) -> String {

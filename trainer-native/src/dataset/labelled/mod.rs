@@ -35,6 +35,8 @@ pub struct LabelledImage {
     pub path: PathBuf,
     /// What it shows.
     pub label: String,
+    /// What is asked about it, where a table says that.
+    pub question: Option<String>,
 }
 
 /// Which part of a set, as its authors parted it.
@@ -72,26 +74,36 @@ pub struct LabelledSet {
 }
 
 impl LabelledSet {
-    /// Reads a part of the set at `path`; the layout is recognised where none is given.
+    /// Reads a part of the set at `path`; the layout is recognised where none is given. `image_root` is what a table's
+    /// paths are relative to, its own folder where absent.
     ///
     /// # Errors
     /// A file of the layout or a picture is missing or malformed, or a picture has two labels.
-    pub fn read(path: &Path, layout: Option<Layout>, part: Part) -> Result<Self> {
+    pub fn read(path: &Path, layout: Option<Layout>, part: Part, image_root: Option<&Path>) -> Result<Self> {
         let (layout, root) = Layout::find(path, layout)?;
-        let rows = match layout {
-            Layout::Folders => folders::read(&root, part)?,
+        let asked = |rows: Vec<Row>| rows.into_iter().map(|row| (row, None)).collect();
+        let rows: Vec<Asked> = match layout {
+            Layout::Folders => asked(folders::read(&root, part)?),
             Layout::Csv => table::read_csv(path, part)?,
             Layout::Jsonl => table::read_jsonl(path, part)?,
-            Layout::Cub => cub::read(&root, part)?,
-            Layout::Cars => cars::read(&root, part)?,
-            Layout::Dogs => dogs::read(&root, part)?,
-            Layout::Flowers => flowers::read(&root, part)?,
-            Layout::Pets => pets::read(&root, part)?,
-            Layout::Aircraft => aircraft::read(&root, part)?,
+            Layout::Cub => asked(cub::read(&root, part)?),
+            Layout::Cars => asked(cars::read(&root, part)?),
+            Layout::Dogs => asked(dogs::read(&root, part)?),
+            Layout::Flowers => asked(flowers::read(&root, part)?),
+            Layout::Pets => asked(pets::read(&root, part)?),
+            Layout::Aircraft => asked(aircraft::read(&root, part)?),
         };
         if rows.is_empty() {
             bail!("{} has no pictures of this part\nhint: --part all takes every picture", path.display());
         }
+        let root = match (image_root, layout) {
+            (None, _) => root,
+            (Some(image_root), Layout::Csv | Layout::Jsonl) => image_root.to_owned(),
+            (Some(_), _) => bail!(
+                "{} has its pictures beside their labels\nhint: leave out --image-root, which is for .csv and .jsonl files",
+                path.display()
+            ),
+        };
         let images = gather(path, &root, layout, rows)?;
         Ok(Self { layout, root, images })
     }
@@ -105,12 +117,14 @@ impl LabelledSet {
 
 /// Name and label of a picture.
 type Row = (String, String);
+/// The same, and what is asked about the picture.
+type Asked = (Row, Option<String>);
 
 /// Puts every picture to its place; all must be there, each with one label.
-fn gather(path: &Path, root: &Path, layout: Layout, rows: Vec<Row>) -> Result<Vec<LabelledImage>> {
+fn gather(path: &Path, root: &Path, layout: Layout, rows: Vec<Asked>) -> Result<Vec<LabelledImage>> {
     let mut images: Vec<LabelledImage> = Vec::with_capacity(rows.len());
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    for (name, label) in rows {
+    for ((name, label), question) in rows {
         let label = classes::released_spelling(layout, &label).map_or(label, str::to_owned);
         if label.is_empty() {
             bail!("{}: {name} has an empty label\nhint: give every picture a label", path.display());
@@ -126,7 +140,7 @@ fn gather(path: &Path, root: &Path, layout: Layout, rows: Vec<Row>) -> Result<Ve
             continue;
         }
         known.insert(name.clone(), images.len());
-        images.push(LabelledImage { path: root.join(&name), name, label });
+        images.push(LabelledImage { path: root.join(&name), name, label, question });
     }
     let missing: Vec<&LabelledImage> = images.iter().filter(|image| !image.path.is_file()).collect();
     if let Some(first) = missing.first() {
@@ -164,11 +178,16 @@ mod tests {
         write(&folder, "a.jpg", "");
         write(&folder, "rows.csv", "image,label\na.jpg,A\na.jpg,A\n");
         let path = folder.path().join("rows.csv");
-        assert_eq!(LabelledSet::read(&path, None, Part::Train).unwrap().images.len(), 1);
+        assert_eq!(LabelledSet::read(&path, None, Part::Train, None).unwrap().images.len(), 1);
         write(&folder, "rows.csv", "image,label\na.jpg,A\na.jpg,B\n");
-        assert!(LabelledSet::read(&path, None, Part::Train).unwrap_err().to_string().contains("`A` and `B`"));
+        assert!(
+            LabelledSet::read(&path, None, Part::Train, None)
+                .unwrap_err()
+                .to_string()
+                .contains("`A` and `B`")
+        );
         write(&folder, "rows.csv", "image,label\na.jpg,A\nb.jpg,B\n");
-        let message = LabelledSet::read(&path, None, Part::Train).unwrap_err().to_string();
+        let message = LabelledSet::read(&path, None, Part::Train, None).unwrap_err().to_string();
         assert!(message.contains("1 of 2") && message.contains("b.jpg"), "{message}");
     }
 }

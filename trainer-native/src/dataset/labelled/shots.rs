@@ -41,7 +41,7 @@ mod tests {
         let rows = classes.iter().flat_map(|(label, count)| {
             (0..*count).map(move |number| {
                 let name = format!("{label}/{number}.jpg");
-                LabelledImage { path: (&name).into(), name, label: (*label).to_owned() }
+                LabelledImage { path: (&name).into(), name, label: (*label).to_owned(), question: None }
             })
         });
         rows.collect()

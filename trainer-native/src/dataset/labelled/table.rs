@@ -1,6 +1,6 @@
 //! Tables: CSV with a header, or a JSON object a line.
 
-use super::{Part, Row};
+use super::{Asked, Part};
 use crate::checkpoint::read_text;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
@@ -10,6 +10,8 @@ use std::path::Path;
 const IMAGE_FIELDS: [&str; 5] = ["image", "image_path", "path", "file_name", "file"];
 /// Fields that hold the label.
 const LABEL_FIELDS: [&str; 5] = ["label", "ground_truth", "class", "class_name", "name"];
+/// The field that holds what is asked about the picture.
+const QUESTION_FIELD: &str = "question";
 /// The field that says which part a row belongs to; without it a row belongs to every part.
 const PART_FIELD: &str = "split";
 
@@ -17,7 +19,7 @@ const PART_FIELD: &str = "split";
 ///
 /// # Errors
 /// A column is missing or a row malformed; the message names the line.
-pub fn read_csv(path: &Path, part: Part) -> Result<Vec<Row>> {
+pub fn read_csv(path: &Path, part: Part) -> Result<Vec<Asked>> {
     let text = read_text(path)?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let about = || format!("{} is no table\nhint: save it as CSV with commas and a header", path.display());
@@ -31,14 +33,14 @@ pub fn read_csv(path: &Path, part: Part) -> Result<Vec<Row>> {
             header.join(",")
         );
     };
-    let split = column(&[PART_FIELD]);
+    let (split, question) = (column(&[PART_FIELD]), column(&[QUESTION_FIELD]));
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.with_context(about)?;
         let field = |index: usize| record.get(index).unwrap_or_default().to_owned();
         let line = record.position().map_or(0, csv::Position::line);
         if belongs(part, split.map(field).as_deref()).with_context(|| format!("{}:{line}", path.display()))? {
-            rows.push((field(image), field(label)));
+            rows.push(((field(image), field(label)), question.map(field).filter(|asked| !asked.is_empty())));
         }
     }
     Ok(rows)
@@ -48,7 +50,7 @@ pub fn read_csv(path: &Path, part: Part) -> Result<Vec<Row>> {
 ///
 /// # Errors
 /// A field is missing or a line malformed; the message names the line.
-pub fn read_jsonl(path: &Path, part: Part) -> Result<Vec<Row>> {
+pub fn read_jsonl(path: &Path, part: Part) -> Result<Vec<Asked>> {
     let mut rows = Vec::new();
     for (index, line) in read_text(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = || format!("{}:{}", path.display(), index + 1);
@@ -67,7 +69,7 @@ pub fn read_jsonl(path: &Path, part: Part) -> Result<Vec<Row>> {
             );
         };
         if belongs(part, field(&[PART_FIELD]).as_deref()).with_context(at)? {
-            rows.push((image, label));
+            rows.push(((image, label), field(&[QUESTION_FIELD]).filter(|asked| !asked.is_empty())));
         }
     }
     Ok(rows)
@@ -77,7 +79,7 @@ fn belongs(part: Part, split: Option<&str>) -> Result<bool> {
     Ok(match split.map(str::to_lowercase).as_deref() {
         None | Some("") => true,
         Some("train" | "trainval" | "val" | "valid" | "validation") => part.admits(false),
-        Some("test") => part.admits(true),
+        Some("test" | "test_seen" | "test_unseen") => part.admits(true),
         Some(other) => bail!("the split `{other}` is unknown\nhint: it is train, val or test"),
     })
 }
@@ -92,12 +94,18 @@ mod tests {
     fn both_kinds_of_table_say_the_same() {
         let folder = Folder::new();
         let (csv, jsonl) = (folder.path().join("rows.csv"), folder.path().join("rows.jsonl"));
-        fs::write(&csv, "Label,image_path,split\n\"A, B\",x/1.jpg,train\nC,2.jpg,test\nD,3.jpg,\n").unwrap();
+        let lines = [
+            "Label,image_path,split,question",
+            "\"A, B\",x/1.jpg,train,",
+            "C,2.jpg,test_seen,",
+            "D,3.jpg,,Who?",
+        ];
+        fs::write(&csv, lines.join("\n")).unwrap();
         let lines = [
             r#"{"ground_truth": "A, B", "image_path": "x/1.jpg", "split": "val"}"#,
             "",
-            r#"{"label": "C", "image": "2.jpg", "split": "test"}"#,
-            r#"{"label": "D", "image": "3.jpg"}"#,
+            r#"{"label": "C", "image": "2.jpg", "split": "test_seen"}"#,
+            r#"{"label": "D", "image": "3.jpg", "question": "Who?"}"#,
         ];
         fs::write(&jsonl, lines.join("\n")).unwrap();
         for (part, expected) in [
@@ -106,8 +114,11 @@ mod tests {
             (Part::All, vec!["A, B", "C", "D"]),
         ] {
             for rows in [read_csv(&csv, part).unwrap(), read_jsonl(&jsonl, part).unwrap()] {
-                assert_eq!(rows.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), expected);
-                assert!(rows.iter().all(|row| row.0.ends_with(".jpg")));
+                assert_eq!(rows.iter().map(|((_, label), _)| label.as_str()).collect::<Vec<_>>(), expected);
+                for ((_, label), question) in &rows {
+                    assert_eq!(question.as_deref(), (label == "D").then_some("Who?"));
+                }
+                assert!(rows.iter().all(|((image, _), _)| image.ends_with(".jpg")));
             }
         }
     }

@@ -5,6 +5,7 @@
 //!
 //! 1. Dynamic sampling. Paper: until the batch is full. Code: 20 tries, or without end; an error where a round
 //!    keeps nothing. Here: `filter.max_tries` rounds, then the step is made with the groups it has, and says so.
+//!    Tries without end are not to be had, also not by the preset `released`: a large number comes near.
 //! 2. What is filtered by. EasyR1: the overall reward; with weights of 0.9 and 0.1 a group of well-formed wrong
 //!    answers has a mean of 0.1 and passes. The scripts and here: accuracy.
 //! 3. Answers that were cut off. Paper: masked or softly punished. Scripts: neither. Here: the soft penalty is

@@ -15,6 +15,13 @@
 //!    that update's own value, which is the same number without the pass.
 //! 6. Temperature. Logits are divided by it before probabilities are taken, in code and here. `top_p` below 1
 //!    is a bias in both: answers are drawn from a cut distribution and scored under the whole one.
+//! 7. Size of pictures. EasyR1 resizes a picture that has too many or too few pixels before the checkpoint's own
+//!    preprocessor sees it, to a width and a height that are cut to whole numbers, and the preprocessor rounds those
+//!    to patches once more. Here the preprocessor's rule is applied once, to the file; a side may have one patch more
+//!    or less. No switch and no preset brings the first resize back.
+//!
+//! `parity.preset = "released"` changes the mean of item 1 alone: whatever else has a switch is as released by default,
+//! and what has none (5 and 7 here, and the items of the other files that say so) stays as it is here.
 
 use crate::rl::kl::KlSettings;
 use crate::rl::recipe::RlRecipe;

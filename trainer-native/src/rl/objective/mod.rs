@@ -27,7 +27,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// The published objectives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Group relative policy optimisation.
     Grpo,
@@ -57,13 +58,14 @@ impl Objective {
     /// A recipe that has everything but data, checkpoint and folder.
     #[must_use]
     pub fn defaults(self) -> RlRecipe {
-        match self {
+        let defaults = match self {
             Self::Grpo => grpo::defaults(),
             Self::Dapo => dapo::defaults(),
             Self::Papo => papo::defaults(),
             Self::NoisyRollout => noisy_rollout::defaults(),
             Self::Tapo => tapo::defaults(),
-        }
+        };
+        RlRecipe { objective: self, ..defaults }
     }
 }
 
@@ -123,6 +125,7 @@ pub struct TokenBatch {
 
 /// The sum's terms, each as a mean and without its weight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LossParts {
     /// The sum itself.
     pub total: f64,
@@ -136,10 +139,12 @@ pub struct LossParts {
     pub entropy: f64,
     /// Entropies under contrasts.
     pub contrast_entropy: f64,
-    /// Share of tokens that the clip holds back.
-    pub held_back: f64,
+    /// Share of tokens that the upper clip holds back.
+    pub clip_high: f64,
+    /// Share of tokens that the lower clip holds back.
+    pub clip_low: f64,
     /// Share of tokens that the dual clip holds back.
-    pub held_back_dual: f64,
+    pub clip_dual: f64,
     /// Mean of `ℓ_old - ℓ`: how far the update has moved.
     pub shift: f64,
 }
@@ -152,8 +157,9 @@ impl std::ops::AddAssign for LossParts {
         self.contrast += other.contrast;
         self.entropy += other.entropy;
         self.contrast_entropy += other.contrast_entropy;
-        self.held_back += other.held_back;
-        self.held_back_dual += other.held_back_dual;
+        self.clip_high += other.clip_high;
+        self.clip_low += other.clip_low;
+        self.clip_dual += other.clip_dual;
         self.shift += other.shift;
     }
 }
@@ -169,8 +175,9 @@ impl LossParts {
             contrast: self.contrast / count,
             entropy: self.entropy / count,
             contrast_entropy: self.contrast_entropy / count,
-            held_back: self.held_back / count,
-            held_back_dual: self.held_back_dual / count,
+            clip_high: self.clip_high / count,
+            clip_low: self.clip_low / count,
+            clip_dual: self.clip_dual / count,
             shift: self.shift / count,
         }
     }
@@ -240,8 +247,9 @@ pub fn evaluate(batch: &TokenBatch, settings: &LossSettings<'_>, device: &Device
     let policy = mean(tokens.loss);
     let mut parts = LossParts {
         policy: read(&policy),
-        held_back: read(&token_mean(tokens.held_back)),
-        held_back_dual: read(&token_mean(tokens.held_back_dual)),
+        clip_high: read(&token_mean(tokens.clip_high)),
+        clip_low: read(&token_mean(tokens.clip_low)),
+        clip_dual: read(&token_mean(tokens.clip_dual)),
         shift: read(&token_mean(old - own.log_prob.clone())),
         ..LossParts::default()
     };

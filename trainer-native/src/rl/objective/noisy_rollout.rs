@@ -13,8 +13,10 @@
 //! 3. Noise is drawn without seed in the code, and by seed, step and row here.
 //! 4. Entropy. Code: a bonus of 1e-3 times the entropy of the distribution. Here: `entropy.own = -1e-3`, which needs
 //!    `parity.entropy = "distribution"` and sets it.
-//! 5. Clip. Code: 0.2 both ways, no dual clip. Here: 0.2 both ways; the dual clip of 3 stays, as it only bounds.
+//! 5. Clip. Code: 0.2 both ways, no dual clip. Here: 0.2 both ways; the dual clip of 3 stays, as it only bounds, also
+//!    under the preset `released`. `policy.clip_dual = 1e9` takes it out.
 //! 6. Vision tower. Code: frozen. Here: frozen.
+//! 7. Everything of [`super::grpo`] but its reference.
 
 use super::grpo;
 use crate::rl::entropy::{EntropyKind, EntropySettings};

@@ -20,6 +20,7 @@
 //! 6. Weight per answer. Code: `kl_prcp_apply_mode` names three, one is written. Here: all answers weigh the same.
 //! 7. Branch `main_qwen3` of the code adds its terms to a variable that is not differentiated; it is no reference.
 //! 8. Averages. Code: token means of micro-batches. Here: see [`super::grpo`], 1.
+//! 9. Dynamic sampling and size of pictures: see [`super::dapo`], 1, and [`super::grpo`], 7.
 
 use super::dapo;
 use crate::rl::entropy::EntropySettings;

@@ -18,11 +18,13 @@
 //!    anchor alone. Here: any size; ids and positions are made for every picture.
 //! 7. Rows without negative picture. Code and here: the masked anchor of PAPO.
 //! 8. Dynamic sampling. Paper: 20 tries. Code: without end, and where a round keeps nothing it keeps everything.
-//!    Here: 20 tries, then what was kept; over the accuracy of all answers of both views.
+//!    Here: 20 tries, then what was kept; over the accuracy of all answers of both views. Neither of the code's two
+//!    ways is covered by the preset `released`; a group without advantages teaches contrast and entropies alone.
 //! 9. Right answers. Code: the true name is a part of the first answer, blanks beside `<`, `>` and `/` deleted. Here: the
 //!    same; `parity.accuracy` has stricter rules, which lists of names do not pass.
 //! 10. Averages. Code: token means of micro-batches of 4. Here: see [`super::grpo`], 1.
-//! 11. Without positive view the released trainer is broken (its `n · 2` are written out); here `views.positive.answers = 0`
+//! 11. Size of pictures. Code: EasyR1's two resizes. Here: one; see [`super::grpo`], 7.
+//! 12. Without positive view the released trainer is broken (its `n · 2` are written out); here `views.positive.answers = 0`
 //!     and `contrasts.negative.coefficient = 0` are the paper's two ablations.
 
 use super::papo;

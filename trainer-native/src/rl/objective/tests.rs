@@ -8,7 +8,7 @@ use crate::rl::average::Totals;
 use crate::rl::contrast::{ContrastClamp, ContrastRatio};
 use crate::rl::log_prob::token_scores;
 use crate::rl::parity::Preset;
-use crate::rl::surrogate::Surrogate;
+use crate::rl::surrogate::{Surrogate, SurrogateTokens};
 use burn::tensor::TensorData;
 use serde::Deserialize;
 
@@ -210,6 +210,48 @@ fn check_tokens(expected: &TokenCase, own: Tensor<2>, other: Option<Tensor<2>>, 
     }
 }
 
+fn surrogate_of(golden: &Golden, case: &Case, name: &str, own: Tensor<2>) -> SurrogateTokens {
+    let kind: Surrogate = serde_json::from_value(name.into()).expect("the name of a surrogate");
+    let settings = PolicySettings { surrogate: kind, clip_high: 0.28, ..PolicySettings::default() };
+    let lengths = golden.lengths.iter();
+    let advantages: PerToken =
+        case.advantage.iter().zip(lengths).map(|(advantage, length)| vec![*advantage; *length]).collect();
+    let device = device();
+    surrogate(
+        &settings,
+        own,
+        padded(&case.old, &device),
+        padded(&advantages, &device),
+        mask(&golden.lengths, &device),
+    )
+}
+
+/// Where a clip holds a token back, neither side has a gradient, and the cases reach every clip: the values and
+/// gradients that are compared are also those beyond it.
+#[test]
+fn the_cases_reach_every_clip() {
+    let golden = golden();
+    for name in ["ppo", "gspo", "gspo_token"] {
+        let mut reached = [0; 3];
+        for case in &golden.cases {
+            let expected = case.surrogates.iter().find(|expected| expected.name == name).expect("a case");
+            let found = surrogate_of(&golden, case, name, padded(&case.log_prob, &device()));
+            for (clip, reached) in
+                [found.clip_high, found.clip_low, found.clip_dual].into_iter().zip(&mut reached)
+            {
+                let held_back = rows(clip, &golden.lengths).concat();
+                for (held_back, gradient) in held_back.into_iter().zip(expected.gradient.concat()) {
+                    if held_back > 0.0 {
+                        *reached += 1;
+                        assert_eq!(gradient, 0.0, "{name}");
+                    }
+                }
+            }
+        }
+        assert!(reached.iter().all(|reached| *reached > 0), "{name}: {reached:?} from above, below, dual");
+    }
+}
+
 #[test]
 fn every_part_has_the_value_and_gradient_of_the_reference() {
     let golden = golden();
@@ -217,23 +259,8 @@ fn every_part_has_the_value_and_gradient_of_the_reference() {
     for case in &golden.cases {
         let leaf = |rows: &PerToken| padded(rows, &device).require_grad();
         for expected in &case.surrogates {
-            let kind: Surrogate =
-                serde_json::from_value(expected.name.as_str().into()).expect("the name of a surrogate");
-            let settings = PolicySettings { surrogate: kind, clip_high: 0.28, ..PolicySettings::default() };
             let own = leaf(&case.log_prob);
-            let advantages: PerToken = case
-                .advantage
-                .iter()
-                .zip(&golden.lengths)
-                .map(|(advantage, length)| vec![*advantage; *length])
-                .collect();
-            let tokens = surrogate(
-                &settings,
-                own.clone(),
-                padded(&case.old, &device),
-                padded(&advantages, &device),
-                mask(&golden.lengths, &device),
-            );
+            let tokens = surrogate_of(&golden, case, &expected.name, own.clone());
             check_tokens(expected, own, None, tokens.loss);
         }
         for expected in &case.kls {

@@ -86,16 +86,14 @@ impl Reward for CommandReward {
 impl Running {
     fn start(argv: &[String]) -> Result<Self> {
         let (program, arguments) = argv.split_first().context("the reward command is empty")?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                anyhow!(
-                    "cannot start the reward command `{program}`: {error}\nhint: check reward.command.argv"
-                )
-            })?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C in a terminal goes to all of its group: the run ends after its step, and needs the judge for that.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().map_err(|error| {
+            anyhow!("cannot start the reward command `{program}`: {error}\nhint: check reward.command.argv")
+        })?;
         let stdout = child.stdout.take().context("the reward command has no output")?;
         let (sender, lines) = channel();
         // Ends when the program closes its output or nobody listens any more.
@@ -154,6 +152,12 @@ impl Running {
     }
 
     fn end(&mut self) {
+        // What it has started stands in its group. Once it was waited for, its number may be somebody else's.
+        #[cfg(unix)]
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let group = format!("-{}", self.child.id());
+            drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -242,6 +246,41 @@ mod tests {
         }
         let missing = CommandSettings { argv: vec!["no-such-program".into()], ..CommandSettings::default() };
         assert!(CommandReward::start(&missing).is_err());
+    }
+
+    /// State, parent and group of a process, as the kernel has them.
+    #[cfg(target_os = "linux")]
+    fn facts(process: u32) -> Option<Vec<String>> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // They stand after the name in brackets.
+        let (_, after) = stat.rsplit_once(") ")?;
+        Some(after.split(' ').take(3).map(str::to_owned).collect())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_program_has_started_ends_with_it() {
+        let script = "sleep 600 & echo \"{\\\"id\\\":0,\\\"overall\\\":0,\\\"process\\\":$!}\"; wait";
+        let opinions = judge(script, 0, &["x"]).expect("a score");
+        let (_, process) = opinions[0].details[0];
+        // Whoever inherits it may take a while to bury it.
+        let is_over = || facts(process as u32).is_none_or(|facts| facts[0] == "Z");
+        let begun = Instant::now();
+        while !is_over() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it goes on");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What a terminal sends to the run's group does not reach it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_program_has_a_group_of_its_own() {
+        let group = |process: u32| facts(process).expect("a process")[2].clone();
+        let running = Running::start(&["sh", "-c", "read -r line"].map(str::to_owned)).expect("sh starts");
+        let judge = running.child.id();
+        assert_eq!(group(judge), judge.to_string());
+        assert_ne!(group(judge), group(std::process::id()));
     }
 
     #[test]

@@ -14,12 +14,15 @@ pub use accuracy::{Accuracy, AccuracyMode, find_labels};
 pub use command::{CommandReward, CommandSettings};
 pub use format::Format;
 pub use overlong::{Overlong, OverlongSettings};
-pub use similarity::{Similarity, Trigrams, name_likeness};
+pub use similarity::{Meaning, Measure, Similarity, Trigrams, name_likeness};
 
-use anyhow::{Result, ensure};
+use crate::device::OpenDevice;
+use crate::evaluate::open_text_embedder;
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// An answer as an opinion sees it.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +53,7 @@ impl From<f64> for Opinion {
 }
 
 /// Somebody who judges answers.
-pub trait Reward: Send {
+pub trait Reward {
     /// What logs call it.
     fn name(&self) -> &'static str;
 
@@ -97,8 +100,11 @@ pub struct RewardSettings {
     pub accuracy: f64,
     /// Of the form `<think> … </think><answer> … </answer>`.
     pub format: f64,
-    /// Of being nearly right.
+    /// Of being nearly right: near in meaning where there is an `embedder`, near in spelling where there is none.
     pub similarity: f64,
+    /// Folder of CLIP, SigLIP or a sentence embedder, whose vectors of texts measure `similarity`; where empty,
+    /// shared runs of three characters do.
+    pub embedder: PathBuf,
     /// What is held against the truth.
     pub scope: Scope,
     /// The penalty of answers that grow too long.
@@ -113,10 +119,34 @@ impl Default for RewardSettings {
             accuracy: 0.9,
             format: 0.1,
             similarity: 0.0,
+            embedder: PathBuf::new(),
             scope: Scope::AnswerBlock,
             overlong: OverlongSettings::default(),
             command: CommandSettings::default(),
         }
+    }
+}
+
+impl RewardSettings {
+    /// Whether verdicts have a component of this name.
+    #[must_use]
+    pub fn has_part(&self, key: &str) -> bool {
+        match key {
+            "overall" | "accuracy" | "format" => true,
+            "similarity" => self.similarity != 0.0,
+            "overlong" => self.overlong.weight != 0.0,
+            // What else it tells of, only the program knows.
+            _ => !self.command.argv.is_empty() && (key == "command" || key.starts_with("command/")),
+        }
+    }
+
+    fn measure(&self, device: &OpenDevice) -> Result<Box<dyn Measure>> {
+        if self.embedder.as_os_str().is_empty() {
+            return Ok(Box::new(Trigrams));
+        }
+        let embedder = open_text_embedder(&self.embedder, device).context("reward.embedder")?;
+        eprintln!("reward.similarity is measured by {}", embedder.name());
+        Ok(Box::new(Meaning::new(embedder)))
     }
 }
 
@@ -127,15 +157,16 @@ pub struct Jury {
 
 impl Jury {
     /// The opinions of a recipe. `labels` are all names that the data knows, `longest` the most tokens
-    /// that an answer may have.
+    /// that an answer may have; a model of texts computes on `device`.
     ///
     /// # Errors
-    /// A judge outside of the program cannot be started.
+    /// A judge outside of the program cannot be started, or a model of texts not be read.
     pub fn new(
         settings: &RewardSettings,
         mode: AccuracyMode,
         labels: Vec<String>,
         longest: usize,
+        device: &OpenDevice,
     ) -> Result<Self> {
         let scope = settings.scope;
         let mut members: Vec<(f64, Box<dyn Reward>)> = vec![
@@ -144,7 +175,8 @@ impl Jury {
             (settings.format, Box::new(Format)),
         ];
         if settings.similarity != 0.0 {
-            members.push((settings.similarity, Box::new(Similarity { measure: Trigrams, scope })));
+            let measure = settings.measure(device)?;
+            members.push((settings.similarity, Box::new(Similarity { measure, scope })));
         }
         if settings.overlong.weight != 0.0 {
             let buffer_tokens = settings.overlong.buffer_tokens;
@@ -195,12 +227,15 @@ fn in_scope(text: &str, scope: Scope) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device;
 
     #[test]
     fn opinions_are_weighed_and_each_is_kept() {
         let columns = Map::new();
         let settings = RewardSettings { similarity: 0.5, ..RewardSettings::default() };
-        let mut jury = Jury::new(&settings, AccuracyMode::Substring, Vec::new(), 100).expect("no command");
+        let device = device::storage().expect("a processor");
+        let mut jury =
+            Jury::new(&settings, AccuracyMode::Substring, Vec::new(), 100, &device).expect("no command");
         let judge = |jury: &mut Jury, text: &str| {
             let answer = Answered { text, tokens: 3, truth: "A320", columns: &columns };
             jury.judge(&[answer]).expect("opinions").remove(0)
@@ -213,5 +248,32 @@ mod tests {
         assert!((formed.overall - 0.1).abs() < 1e-12, "{formed:?}");
         let untagged = judge(&mut jury, "A320");
         assert_eq!((untagged.overall, untagged.part("format")), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn settings_know_which_parts_a_verdict_has() {
+        let mut settings = RewardSettings::default();
+        let has = |settings: &RewardSettings, keys: &[&str]| keys.iter().all(|key| settings.has_part(key));
+        assert!(has(&settings, &["overall", "accuracy", "format"]));
+        for key in ["similarity", "overlong", "command", "command/tone", "acuracy", ""] {
+            assert!(!settings.has_part(key), "{key}");
+        }
+        (settings.similarity, settings.overlong.weight) = (0.5, 1.0);
+        settings.command.argv = vec!["judge".into()];
+        assert!(has(&settings, &["similarity", "overlong", "command", "command/tone"]));
+        assert!(!settings.has_part("commands"));
+    }
+
+    #[test]
+    fn a_folder_without_a_model_of_texts_is_refused_by_its_key() {
+        let settings = RewardSettings {
+            similarity: 1.0,
+            embedder: "no-such-folder".into(),
+            ..RewardSettings::default()
+        };
+        let device = device::storage().expect("a processor");
+        let error = Jury::new(&settings, AccuracyMode::Substring, Vec::new(), 100, &device).err();
+        let said = format!("{:#}", error.expect("there is none"));
+        assert!(said.contains("reward.embedder") && said.contains("no-such-folder"), "{said}");
     }
 }
