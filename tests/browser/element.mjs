@@ -27,6 +27,7 @@ class Embedded {
     this.recognizeButton = this.host.getByRole("button", { name: "Recognize", exact: true });
     this.stopButton = this.host.getByRole("button", { name: "Stop", exact: true });
     this.status = this.host.getByRole("status", { name: "Status", exact: true });
+    this.device = this.host.locator('[part="device"]');
     this.answer = this.host.getByRole("region", { name: "Answer", exact: true });
     this.thinking = this.host.getByRole("region", { name: "Thinking", exact: true });
   }
@@ -126,7 +127,7 @@ export const tests = {
       const isOpen = await element.thinking.locator("details").evaluate((/** @type {any} */ details) => details.open);
       assert.equal(isOpen, false, "the thought is folded");
       await element.waitForStatus(/^Answer: .+ \(\d+ tokens, [\d.]+ tokens per second\)$/);
-      assert.ok((await element.host.innerText()).includes("Processor: WebAssembly SIMD, one thread"));
+      assert.equal(await element.device.textContent(), "Processor: WebAssembly SIMD, one thread");
       await until("a button to ask again", () => element.recognizeButton.isEnabled());
       assert.equal(await element.stopButton.isEnabled(), false, "there is nothing to stop");
     });

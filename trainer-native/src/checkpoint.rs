@@ -307,7 +307,10 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn write_file_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = PathBuf::from(format!("{}.tmp", path.display()));
     let write = || -> Result<()> {
+        // Libraries write through files that only their owner may read; this one is for a web server, too.
+        let permissions = File::create(&temporary)?.metadata()?.permissions();
         write(&temporary)?;
+        fs::set_permissions(&temporary, permissions)?;
         // Opened for writing: not every system forces a file onto the disk that is open for reading.
         File::options().append(true).open(&temporary)?.sync_all()?;
         Ok(fs::rename(&temporary, path)?)

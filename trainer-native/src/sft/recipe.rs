@@ -565,6 +565,19 @@ mod tests {
         }
     }
 
+    /// Those of reinforcement learning are read by its own test.
+    #[test]
+    fn every_recipe_that_is_shipped_is_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let paths = std::fs::read_dir(folder).expect("recipes").map(|entry| entry.expect("an entry").path());
+        let paths: Vec<PathBuf> =
+            paths.filter(|path| !path.to_string_lossy().ends_with("-tapo.toml")).collect();
+        assert!(paths.len() >= 6, "{paths:?}");
+        for path in paths {
+            SftRecipe::read(&path, &[]).unwrap_or_else(|error| panic!("{error:#}"));
+        }
+    }
+
     #[test]
     fn epochs_that_are_none_are_refused_whatever_the_steps() {
         assert!(recipe().check().is_ok());

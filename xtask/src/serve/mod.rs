@@ -18,8 +18,10 @@ use anyhow::{Context, Result, bail};
 use entity::Entity;
 use faults::Faults;
 use std::path::{Path, PathBuf};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 use tiny_http::{Method, Request, Server};
 use wanted::Wanted;
 
@@ -27,6 +29,11 @@ use wanted::Wanted;
 const USUAL_PORT: u16 = 8080;
 /// Answers at a time: a browser holds six connections, and tests open several.
 const THREADS: usize = 16;
+
+/// The server gives a connection that comes right after another to a thread that the other has taken already, and the
+/// browser waits until some third connection ends. One that ends at once, so often, sets it free:
+/// <https://github.com/tiny-http/tiny-http/blob/0.12.0/src/util/task_pool.rs>.
+const KNOCK: Duration = Duration::from_millis(200);
 
 /// What is served.
 #[derive(Debug)]
@@ -113,5 +120,11 @@ pub fn start(site: Site, port: Option<u16>) -> Result<String> {
             }
         });
     }
+    thread::spawn(move || {
+        loop {
+            thread::sleep(KNOCK);
+            drop(TcpStream::connect(address));
+        }
+    });
     Ok(format!("http://{address}/"))
 }
