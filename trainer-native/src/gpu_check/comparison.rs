@@ -14,6 +14,9 @@ const TF32: f64 = 1e-2;
 /// block anew.
 const BF16: f64 = 5e-2;
 
+/// Share of the answers that rounding may change.
+const ROUNDED_ANSWERS: f64 = 0.25;
+
 /// One result, computed twice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -41,6 +44,14 @@ impl Comparison {
     #[must_use]
     pub fn of_equals(what: &str, pair: &Pair<'_>, alike: bool) -> Self {
         Self::new(what, pair, if alike { 0.0 } else { f64::INFINITY }, 0.0)
+    }
+
+    /// Compares answers, of which `apart` of `count` are not the same. With rounded weights a few may be: where two names
+    /// are about as likely, rounding decides.
+    #[must_use]
+    pub fn of_answers(what: &str, pair: &Pair<'_>, apart: usize, count: usize) -> Self {
+        let tolerance = if tolerance(pair) > TF32 { ROUNDED_ANSWERS } else { 0.0 };
+        Self::new(what, pair, apart as f64 / count.max(1) as f64, tolerance)
     }
 
     fn new(what: &str, pair: &Pair<'_>, error: f64, tolerance: f64) -> Self {
