@@ -420,6 +420,8 @@ export const tests = {
       // Another address of the same folder; without a slash, and relative to the page.
       const address = "faults/no-gpu/models/nano";
       await fill(site, "Model URL", address);
+      // Its size is looked up when the field is left.
+      await page.keyboard.press("Tab");
       await page.getByText(/^nano: .*\d (kB|MB) in \d+ files/).waitFor();
       await page.getByLabel("Device", { exact: true }).selectOption("cpu");
       await site.loadButton.click();
