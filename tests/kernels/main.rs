@@ -33,10 +33,14 @@ fn gpu_with_few_buffers() -> Device {
                 .max_storage_buffers_per_shader_stage,
             ..adapter.limits()
         };
-        let (device, queue) = pollster::block_on(
-            adapter.request_device(&wgpu::DeviceDescriptor { required_limits, ..Default::default() }),
-        )
-        .expect("a device");
+        // CubeCL goes by what the adapter can do.
+        let required_features = adapter.features().intersection(wgpu::Features::SHADER_INT64);
+        let wanted = wgpu::DeviceDescriptor {
+            required_features,
+            required_limits,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&wanted)).expect("a device");
         let backend = adapter.get_info().backend;
         Device::wgpu_options()
             .setup(WgpuSetup { instance, adapter, device, queue, backend })
