@@ -76,13 +76,9 @@ fn every_part_is_measured_and_written() {
 
 #[test]
 fn the_processor_equals_itself_and_the_embedded_model_recognises() {
-    let photos =
-        ["747-400/delta-0", "737-300/air-baltic-0", "atr-72/avianca-0", "pa-28/ec-jma-0"].map(|name| {
-            let path = workspace().join(format!("tests/data/airliners/images/test_seen/{name}.jpg"));
-            path.into_os_string().into_string().expect("a UTF-8 path")
-        });
-    let photos = photos.iter().map(String::as_str);
-    let report = trainer(SMALL.iter().copied().chain(["--only", "parity", "--json"]).chain(photos)).json();
+    let photo = workspace().join("tests/data/airliners/images/test_seen/747-400/delta-0.jpg");
+    let photo = photo.to_str().expect("a UTF-8 path");
+    let report = trainer(SMALL.iter().copied().chain(["--only", "parity", "--json", photo])).json();
     assert_eq!(report["failures"], Value::Array(Vec::new()));
     let comparisons = texts(&report["comparisons"], "what");
     for stage in [
@@ -96,10 +92,8 @@ fn the_processor_equals_itself_and_the_embedded_model_recognises() {
     ] {
         assert!(comparisons.contains(&stage), "{stage} is missing in {comparisons:#?}");
     }
-    let named = |what: &&str| {
-        let answers = what.strip_prefix("recognition of ").map(|answers| answers.split(", "));
-        answers.is_some_and(|answers| answers.filter(|answer| !answer.ends_with(": ")).count() == 4)
-    };
+    let named =
+        |what: &&str| what.strip_prefix("recognition of delta-0: ").is_some_and(|name| !name.is_empty());
     assert_eq!(comparisons.iter().copied().filter(|what| named(what)).count(), 2, "{comparisons:#?}");
     // Rounded to bf16 the same work gives other numbers: the comparison looks at something.
     let list = report["comparisons"].as_array().expect("a list");

@@ -56,12 +56,12 @@ impl Method {
     }
 
     /// Ten answers to a question, whatever they are drawn from.
-    fn answers(self) -> &'static [&'static str] {
+    fn answers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Sft => &[],
-            Self::Grpo | Self::Dapo | Self::Papo => &["views.anchor.answers=10"],
-            Self::NoisyRollout => &["views.anchor.answers=5", "views.noise.answers=5"],
-            Self::Tapo => &["views.anchor.answers=5", "views.positive.answers=5"],
+            Self::Grpo | Self::Dapo | Self::Papo => &[("views.anchor.answers", "10")],
+            Self::NoisyRollout => &[("views.anchor.answers", "5"), ("views.noise.answers", "5")],
+            Self::Tapo => &[("views.anchor.answers", "5"), ("views.positive.answers", "5")],
         }
     }
 }
@@ -150,8 +150,7 @@ impl Family {
             if let Some(steps) = self.steps {
                 set("max_steps", &steps.to_string());
             }
-            for answers in method.answers() {
-                let (key, count) = answers.split_once('=').context("key=value")?;
+            for (key, count) in method.answers() {
                 set(key, count);
             }
         }

@@ -14,9 +14,6 @@ const TF32: f64 = 1e-2;
 /// block anew.
 const BF16: f64 = 5e-2;
 
-/// Share of the answers that rounding may change.
-const ROUNDED_ANSWERS: f64 = 0.25;
-
 /// One result, computed twice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -46,12 +43,12 @@ impl Comparison {
         Self::new(what, pair, if alike { 0.0 } else { f64::INFINITY }, 0.0)
     }
 
-    /// Compares answers, of which `apart` of `count` are not the same. With rounded weights a few may be: where two names
-    /// are about as likely, rounding decides.
+    /// Compares choices: `lost` is how much less likely the processor finds the first that the device makes
+    /// otherwise. Only where numbers are rounded may it be anything, as little as their rounding explains.
     #[must_use]
-    pub fn of_answers(what: &str, pair: &Pair<'_>, apart: usize, count: usize) -> Self {
-        let tolerance = if tolerance(pair) > TF32 { ROUNDED_ANSWERS } else { 0.0 };
-        Self::new(what, pair, apart as f64 / count.max(1) as f64, tolerance)
+    pub fn of_choices(what: &str, pair: &Pair<'_>, lost: f64) -> Self {
+        let tolerance = Some(tolerance(pair)).filter(|tolerance| *tolerance > TF32).unwrap_or_default();
+        Self::new(what, pair, lost, tolerance)
     }
 
     fn new(what: &str, pair: &Pair<'_>, error: f64, tolerance: f64) -> Self {

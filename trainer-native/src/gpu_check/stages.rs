@@ -11,8 +11,7 @@ use fine_r1_core::image::Patches;
 use fine_r1_core::model::Prompt;
 use fine_r1_core::model::vlm::PaddingSide;
 use fine_r1_core::prompt::question::{DEFAULT_QUESTION, ask};
-use fine_r1_core::reasoning::Transcript;
-use fine_r1_core::recognizer::{AnswerOptions, Recognizer};
+use fine_r1_core::recognizer::{AnswerOptions, Outcome, Prepared, Recognizer};
 use image::RgbImage;
 use std::path::PathBuf;
 
@@ -111,7 +110,8 @@ fn compare_decoding(pair: &Pair<'_>, found: &Decoded, expected: &Decoded) -> Vec
     ]
 }
 
-/// Has both answer the question about every photo: the answers must be the same, but for a few where weights are rounded.
+/// Has both answer the question about every photo: the answers must be the same, or part where two tokens are as likely
+/// as rounding lets be told.
 ///
 /// # Errors
 /// A photo cannot be read, or the device failed.
@@ -126,26 +126,53 @@ pub fn recognize(pair: &Pair<'_>, photos: &[PathBuf]) -> Result<Vec<Comparison>>
             })
             .collect::<Result<_>>()?,
     };
-    let [found, expected] = pair.recognizers()?;
-    let (mut answers, mut apart) = (Vec::new(), 0);
-    for (name, photo) in &photos {
-        let (found, expected) = (answer(&found, photo)?, answer(&expected, photo)?);
-        answers.push(format!("{name}: {}", expected.answer));
-        apart += usize::from(found.answer != expected.answer);
-    }
-    let what = format!("recognition of {}", answers.join(", "));
-    Ok(vec![Comparison::of_answers(&what, pair, apart, photos.len())])
+    let recognizers = pair.recognizers()?;
+    photos
+        .iter()
+        .map(|(name, photo)| {
+            let prepare = |recognizer: &Recognizer| -> Result<Prepared> {
+                let question = ask("photo", DEFAULT_QUESTION, &[]);
+                Ok(recognizer.processor().prepare(&question, std::slice::from_ref(photo))?)
+            };
+            let answer = |recognizer: &Recognizer| answer(recognizer, &prepare(recognizer)?);
+            let [found, expected] = [answer(&recognizers[0])?, answer(&recognizers[1])?];
+            let lost = match found.transcript.answer == expected.transcript.answer {
+                true => 0.0,
+                false => lost(&recognizers[1], &prepare(&recognizers[1])?.prompt, &found, &expected)?,
+            };
+            let what = format!("recognition of {name}: {}", expected.transcript.answer);
+            Ok(Comparison::of_choices(&what, pair, lost))
+        })
+        .collect()
 }
 
-fn answer(recognizer: &Recognizer, photo: &RgbImage) -> Result<Transcript> {
-    let prepared =
-        recognizer.processor().prepare(&ask("photo", DEFAULT_QUESTION, &[]), std::slice::from_ref(photo))?;
+fn answer(recognizer: &Recognizer, prepared: &Prepared) -> Result<Outcome> {
     let options = AnswerOptions {
         sampling: SamplingOptions::default(),
         max_new_tokens: ANSWER_TOKENS,
         stop_strings: Vec::new(),
     };
-    let mut answer = recognizer.answer(&prepared, &options)?;
+    let mut answer = recognizer.answer(prepared, &options)?;
     while pollster::block_on(answer.next())?.is_some() {}
-    Ok(answer.finish().transcript)
+    Ok(answer.finish())
+}
+
+/// How much less likely than its own the processor finds the first token that the device chose otherwise; without end
+/// where one of both ends there.
+fn lost(processor: &Recognizer, prompt: &Prompt, found: &Outcome, expected: &Outcome) -> Result<f64> {
+    let same =
+        found.token_ids.iter().zip(&expected.token_ids).take_while(|(left, right)| left == right).count();
+    let (Some(found), Some(own)) = (found.token_ids.get(same), expected.token_ids.get(same)) else {
+        return Ok(f64::INFINITY);
+    };
+    let probability = |last: &u32| -> Result<f64> {
+        let mut prompt = prompt.clone();
+        prompt.ids.extend(expected.token_ids[..same].iter().chain([last]));
+        prompt.positions.push_text(same + 1);
+        let is_label: Vec<bool> = (1..=prompt.ids.len()).map(|token| token == prompt.ids.len()).collect();
+        let config = processor.processor().config();
+        let loss = numbers(token_loss(processor.model(), config, &[&prompt], &[&is_label]))?;
+        Ok(f64::from(-loss[0]).exp())
+    };
+    Ok(probability(own)? - probability(found)?)
 }
