@@ -13,6 +13,8 @@ pub mod image;
 #[cfg(feature = "kernels")]
 pub mod kernels;
 pub mod model;
+#[cfg(feature = "passes")]
+pub mod passes;
 pub mod prompt;
 pub mod reasoning;
 pub mod recognizer;

@@ -60,7 +60,7 @@ fn triplets_have_the_released_columns_and_the_right_classes() {
         assert!(row["problem"].as_str().expect("text").starts_with("<image>"));
     }
     let sheet = image::open(folder.at("by-features").join("contact_sheet.png")).expect("a picture").to_rgb8();
-    let page = String::from_utf8(folder.read("by-features/contact-sheet.html")).expect("UTF-8");
+    let page = String::from_utf8(folder.read("by-features/contact_sheet.html")).expect("UTF-8");
     assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), 9);
     assert!(page.contains("<th scope=\"row\">dark red") && page.contains("<figcaption>dark red"), "{page}");
     // A row for every class; the picture in the last place of the blue row is not blue.

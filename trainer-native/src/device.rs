@@ -101,6 +101,32 @@ pub fn apply(input: Tensor<2>, map: &Arc<dyn LinearMap>) -> Tensor<2> {
     panic!("no backend of this build holds a tensor of {:?}", input.device());
 }
 
+/// Changes tensors of one length in place, a piece of all of them at a time, where they are f32 in the processor's
+/// memory.
+///
+/// # Errors
+/// The tensors as they were, on other devices.
+#[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "no pass is there to do the work"))]
+pub fn edit<const N: usize>(
+    tensors: [Tensor<1>; N],
+    work: impl Fn([&mut [f32]; N]) + Sync,
+) -> Result<[Tensor<1>; N], [Tensor<1>; N]> {
+    #[cfg(feature = "flex")]
+    let tensors = fine_r1_core::passes::edit(tensors, work)?;
+    #[cfg(not(feature = "flex"))]
+    let tensors = Err(tensors)?;
+    Ok(tensors)
+}
+
+/// `Σ xᵢ²`, `[1]`.
+pub fn sum_of_squares(tensor: &Tensor<1>) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if let Some(sum) = fine_r1_core::passes::sum_of_squares(tensor) {
+        return Tensor::from_floats([sum], &tensor.device());
+    }
+    tensor.clone().square().sum()
+}
+
 /// Whether a device's memory is the host's.
 #[must_use]
 pub fn computes_on_host(device: &Device) -> bool {

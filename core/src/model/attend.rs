@@ -4,6 +4,8 @@
 //! heads on its GPU backends and silently reads the wrong head there. The heads that share a key
 //! are folded into the rows, so keys and values are never repeated.
 
+#[cfg(feature = "passes")]
+use crate::passes;
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Tensor, assert_shape};
 
@@ -43,26 +45,35 @@ pub fn attend(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, bias: Option<T
 /// `key` comes transposed: `[batch, kv_heads, head_dim, keys]`.
 fn attend_rows(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<3> {
     let [batch, heads, rows, head_dim] = query.dims();
-    let [_, kv_heads, _, keys] = key.dims();
+    let [_, kv_heads, _, _] = key.dims();
     let group = heads / kv_heads;
     let dtype = query.dtype();
     let scale = (head_dim as f64).powf(-0.5);
     let query = (query * scale).reshape([batch, kv_heads, group * rows, head_dim]);
-    let mut scores = query.matmul(key).cast(DType::F32);
-    if let Some(bias) = bias {
-        let [bias_batch, _, bias_rows, _] = bias.dims();
-        let bias = bias.reshape([bias_batch, 1, 1, bias_rows, keys]);
-        scores = (scores.reshape([batch, kv_heads, group, rows, keys]) + bias).reshape([
-            batch,
-            kv_heads,
-            group * rows,
-            keys,
-        ]);
-    }
-    softmax(scores, 3)
+    let scores = query.matmul(key).cast(DType::F32);
+    softmax_of(scores, bias, group)
         .cast(dtype)
         .matmul(value)
         .reshape([batch, heads, rows, head_dim])
         .swap_dims(1, 2)
         .reshape([batch, rows, heads * head_dim])
+}
+
+/// # Shapes
+/// - `scores` and output: `[batch, kv_heads, group × rows, keys]`
+/// - `bias`: `[batch or 1, 1, rows or 1, keys]`
+fn softmax_of(scores: Tensor<4>, bias: Option<Tensor<4>>, group: usize) -> Tensor<4> {
+    #[cfg(feature = "passes")]
+    if passes::apply_to(&scores) && bias.as_ref().is_none_or(passes::apply_to) {
+        return passes::biased_softmax(scores, bias);
+    }
+    let Some(bias) = bias else {
+        return softmax(scores, 3);
+    };
+    let shape = scores.dims();
+    let [batch, kv_heads, rows, keys] = shape;
+    let [bias_batch, _, bias_rows, _] = bias.dims();
+    let bias = bias.reshape([bias_batch, 1, 1, bias_rows, keys]);
+    let scores = scores.reshape([batch, kv_heads, group, rows / group, keys]) + bias;
+    softmax(scores.reshape(shape), 3)
 }

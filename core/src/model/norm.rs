@@ -33,6 +33,10 @@ impl RmsNorm {
         if let Some(normed) = crate::kernels::rms_norm(&input, &weight, self.epsilon) {
             return normed;
         }
+        #[cfg(feature = "passes")]
+        if crate::passes::apply_to(&input) && crate::passes::apply_to(&weight) {
+            return crate::passes::rms_norm(input, weight, self.epsilon);
+        }
         let dtype = input.dtype();
         let input = input.cast(DType::F32);
         let scale = (input.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();

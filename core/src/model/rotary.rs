@@ -57,6 +57,10 @@ impl Rotary {
     pub fn apply(&self, input: Tensor<4>) -> Tensor<4> {
         let [_, _, _, head_dim] = input.dims();
         let half = head_dim / 2;
+        #[cfg(feature = "passes")]
+        if [&input, &self.cos, &self.sin].into_iter().all(crate::passes::apply_to) {
+            return crate::passes::rotate(input, self.cos.clone(), self.sin.clone());
+        }
         let dtype = input.dtype();
         let (cos, sin) = (self.cos.clone().cast(dtype), self.sin.clone().cast(dtype));
         let first = input.clone().narrow(3, 0, half);

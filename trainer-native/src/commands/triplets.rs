@@ -106,7 +106,7 @@ pub fn run(arguments: &TripletsArgs) -> Result<()> {
 const ROWS: &str = "triplets.jsonl";
 const PARQUET: &str = "triplets.parquet";
 const SHEET: &str = "contact_sheet.png";
-const PAGE: &str = "contact-sheet.html";
+const PAGE: &str = "contact_sheet.html";
 
 /// The pictures of all sets, each once.
 fn read_pictures(arguments: &TripletsArgs) -> Result<Vec<LabelledImage>> {

@@ -1,5 +1,6 @@
 //! Gradients by the names of their weights: collected, added up, clipped together.
 
+use crate::device::sum_of_squares;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor};
 use fine_r1_core::weights::stored_name;
@@ -49,9 +50,7 @@ pub fn accumulate(sum: &mut NamedGradients, other: NamedGradients) {
 /// Scales gradients so that their joint norm is at most `max_norm`, and returns the norm before; a
 /// `max_norm` of 0 leaves them as they are.
 pub fn clip(gradients: &mut NamedGradients, max_norm: f64) -> f32 {
-    let Some(squares) =
-        gradients.values().map(|gradient| gradient.clone().square().sum()).reduce(|sum, square| sum + square)
-    else {
+    let Some(squares) = gradients.values().map(sum_of_squares).reduce(|sum, square| sum + square) else {
         return 0.0;
     };
     let norm = squares.sqrt().into_scalar::<f32>();

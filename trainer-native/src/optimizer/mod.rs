@@ -13,6 +13,7 @@ mod state;
 pub use gradients::{NamedGradients, WeightPath, accumulate, clip, collect};
 pub use rates::{Part, Rates};
 
+use crate::device;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -99,21 +100,48 @@ impl AdamW {
         model.map(&mut Average { path: WeightPath::default(), memories: &self.memories })
     }
 
-    fn adam_direction(&self, memory: &mut Memory, gradient: Tensor<1>) -> Tensor<1> {
+    /// The weight a step further.
+    fn adam(&self, memory: &mut Memory, [weight, gradient]: [Tensor<1>; 2], pace: Pace) -> Tensor<1> {
         let AdamWConfig { beta_1, beta_2, epsilon, .. } = self.config;
-        let first = match memory.first.take() {
-            Some(first) => first * beta_1 + gradient.clone() * (1.0 - beta_1),
-            None => gradient.clone() * (1.0 - beta_1),
+        let [grown_1, grown_2] = [beta_1, beta_2].map(|beta| 1.0 - beta.powi(self.step));
+        let moment = |kept: Option<Tensor<1>>| kept.unwrap_or_else(|| gradient.zeros_like());
+        let [first, second] = [memory.first.take(), memory.second.take()].map(moment);
+        let moved = device::edit([weight, first, second, gradient], |[weight, first, second, gradient]| {
+            for (((weight, first), second), gradient) in
+                weight.iter_mut().zip(first).zip(second).zip(gradient)
+            {
+                *first = *first * beta_1 + *gradient * (1.0 - beta_1);
+                *second = *second * beta_2 + *gradient * *gradient * (1.0 - beta_2);
+                let direction = *first / grown_1 / ((*second / grown_2).sqrt() + epsilon);
+                *weight = *weight * pace.decay - direction * pace.rate;
+            }
+        });
+        let [weight, first, second] = match moved {
+            Ok([weight, first, second, _]) => [weight, first, second],
+            Err([weight, first, second, gradient]) => {
+                let first = first * beta_1 + gradient.clone() * (1.0 - beta_1);
+                let second = second * beta_2 + gradient.square() * (1.0 - beta_2);
+                let root = (second.clone() / grown_2).sqrt() + epsilon;
+                [pace.moved(weight, first.clone() / grown_1 / root), first, second]
+            }
         };
-        let square = gradient.square() * (1.0 - beta_2);
-        let second = match memory.second.take() {
-            Some(second) => second * beta_2 + square,
-            None => square,
-        };
-        let corrected = second.clone() / (1.0 - beta_2.powi(self.step));
-        let direction = first.clone() / (1.0 - beta_1.powi(self.step)) / (corrected.sqrt() + epsilon);
         (memory.first, memory.second) = (Some(first), Some(second));
-        direction
+        weight
+    }
+}
+
+/// How far a weight goes in a step.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Learning rate.
+    rate: f32,
+    /// Share of the weight that stays.
+    decay: f32,
+}
+
+impl Pace {
+    fn moved(self, weight: Tensor<1>, direction: Tensor<1>) -> Tensor<1> {
+        weight * self.decay - direction * self.rate
     }
 }
 
@@ -142,8 +170,6 @@ impl ModuleMapper for Update<'_> {
             return param;
         }
         let mut memory = self.optimizer.memories.remove(&name).unwrap_or_default();
-        let by_adam = |gradient| self.optimizer.adam_direction(&mut memory, gradient);
-        let Some(direction) = orthogonal.or_else(|| gradient.map(by_adam)) else { return param };
         let AdamWConfig { weight_decay, average_decay, .. } = self.optimizer.config;
         let rate = self.rates.of(&name) as f32;
 
@@ -158,8 +184,12 @@ impl ModuleMapper for Update<'_> {
         if average_decay > 0.0 && memory.average.is_none() {
             memory.average = Some(weight.clone());
         }
-        let decay = if D > 1 { 1.0 - rate * weight_decay } else { 1.0 };
-        let weight = weight * decay - direction * rate;
+        let pace = Pace { rate, decay: if D > 1 { 1.0 - rate * weight_decay } else { 1.0 } };
+        let weight = match (orthogonal, gradient) {
+            (Some(direction), _) => pace.moved(weight, direction),
+            (None, Some(gradient)) => self.optimizer.adam(&mut memory, [weight, gradient], pace),
+            (None, None) => weight,
+        };
         memory.average = memory
             .average
             .take()

@@ -1,5 +1,6 @@
 //! What a recipe may say: entries that no run can make sense of are refused by their key.
 
+use super::overlay::leaves;
 use super::recipe::RlRecipe;
 use anyhow::{Result, bail};
 use fine_r1_core::image::perturb::NOISE_STEPS;
@@ -19,7 +20,9 @@ impl RlRecipe {
     /// # Errors
     /// There is one; the message names its key.
     pub fn check(&self) -> Result<()> {
-        if let Some(key) = odd_number(&toml::Table::try_from(self)?, "") {
+        let is_odd = |value: &toml::Value| value.as_float().is_some_and(|number| !number.is_finite());
+        let entries = leaves(toml::Table::try_from(self)?);
+        if let Some((key, _)) = entries.iter().find(|(_, value)| is_odd(value)) {
             bail!("`{key}` must be a finite number\nhint: set it in the recipe, or with --set {key}=…");
         }
         let all = self.run_checks().into_iter().chain(self.update_checks()).chain(self.loss_checks());
@@ -153,18 +156,6 @@ fn at_least_zero(number: f64) -> Check {
 
 fn share(share: f64) -> Check {
     ((0.0..1.0).contains(&share), "at least 0 and below 1")
-}
-
-/// The path of a number that is NaN or infinite.
-fn odd_number(table: &toml::Table, above: &str) -> Option<String> {
-    table.iter().find_map(|(key, value)| {
-        let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
-        match value {
-            toml::Value::Table(inner) => odd_number(inner, &path),
-            toml::Value::Float(number) if !number.is_finite() => Some(path),
-            _ => None,
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a run that is gone on with does otherwise than it did.
 
+use super::overlay::leaves;
 use super::recipe::RlRecipe;
 use crate::checkpoint::read_text;
 use anyhow::{Result, bail};
@@ -52,20 +53,8 @@ const OBJECTIVE: &str = "objective";
 
 /// All entries by their path.
 fn entries(recipe: &RlRecipe) -> Result<BTreeMap<String, String>> {
-    fn walk(table: toml::Table, above: &str, found: &mut BTreeMap<String, String>) {
-        for (key, value) in table {
-            let path = if above.is_empty() { key } else { format!("{above}.{key}") };
-            match value {
-                toml::Value::Table(inner) => walk(inner, &path, found),
-                value => {
-                    found.insert(path, value.to_string());
-                }
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(toml::Table::try_from(recipe)?, "", &mut found);
-    Ok(found)
+    let found = leaves(toml::Table::try_from(recipe)?);
+    Ok(found.into_iter().map(|(path, value)| (path, value.to_string())).collect())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 #[cfg(feature = "kernels")]
 use crate::kernels;
 use crate::model::{Linear, LinearConfig};
+#[cfg(feature = "passes")]
+use crate::passes;
 use burn::module::Module;
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
@@ -48,7 +50,12 @@ impl Mlp {
         if let Some(opened) = self.open_rows(&input) {
             return opened;
         }
-        silu(self.gate_proj.forward(input.clone())) * self.up_proj.forward(input)
+        let (gate, up) = (self.gate_proj.forward(input.clone()), self.up_proj.forward(input));
+        #[cfg(feature = "passes")]
+        if passes::apply_to(&gate) && passes::apply_to(&up) {
+            return passes::swiglu(gate, up);
+        }
+        silu(gate) * up
     }
 
     #[cfg(feature = "kernels")]
