@@ -3,7 +3,7 @@
 //!
 //! This crate is the model and everything needed to ask it a question. It is given bytes and a
 //! [`burn::tensor::Device`]; it opens no files, starts no threads, reads no clock, waits for no
-//! device and names no backend.
+//! device and chooses no backend.
 
 pub mod config;
 pub mod contrastive;

@@ -68,10 +68,7 @@ fn rooms_lean_on_each_other_in_one_direction() {
 #[test]
 fn rooms_do_not_bring_in_what_they_may_not_use() {
     for (folder, refused) in [
-        (
-            "core",
-            ["rayon", "memmap2", "tokio", "clap", "pollster", "web-sys", "burn-wgpu", "burn-cuda"].as_slice(),
-        ),
+        ("core", ["memmap2", "tokio", "clap", "pollster", "web-sys", "burn-wgpu", "burn-cuda"].as_slice()),
         ("www", ["burn", "fine-r1-core", "safetensors", "tokenizers"].as_slice()),
     ] {
         let manifest = manifest(folder);
@@ -79,6 +76,14 @@ fn rooms_do_not_bring_in_what_they_may_not_use() {
             dependencies(&manifest).into_iter().filter(|name| refused.contains(&name.as_str())).collect();
         assert!(found.is_empty(), "{folder} depends on {found:?}");
     }
+}
+
+/// Who wants no threads gets none.
+#[test]
+fn the_core_has_threads_on_request_alone() {
+    let manifest = manifest("core");
+    assert_eq!(manifest["dependencies"]["rayon"]["optional"].as_bool(), Some(true));
+    assert!(manifest["features"].get("default").is_none(), "no feature is on by itself");
 }
 
 /// A backend is chosen by whoever makes a program; core has one for its own tests only.

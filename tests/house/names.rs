@@ -24,6 +24,8 @@ const BACKENDS: [&str; 17] = [
 ];
 /// Kernels of our own take CubeCL's form of a tensor, and name none of its runtimes.
 const KERNELS: &str = "core/src/kernels/";
+/// Passes of our own take the form that numbers have in the processor's memory.
+const PASSES: &str = "core/src/passes/";
 
 #[test]
 fn the_core_touches_neither_files_nor_threads_nor_clocks() {
@@ -64,7 +66,6 @@ fn the_core_never_waits_for_the_device() {
         ".nonzero(",
         ".mask_select(",
         ".sort(",
-        "rayon",
     ];
     let found = mentions(&sources("core/src"), &words, &[]);
     // Sorting a list on the host waits for nobody.
@@ -73,10 +74,19 @@ fn the_core_never_waits_for_the_device() {
     assert_none("core reads numbers back only asynchronously", &found);
 }
 
+/// They lend their work to threads that the program has, where it asks for that.
+#[test]
+fn threads_are_left_to_passes() {
+    let rooms: Vec<_> =
+        sources("core/src").into_iter().filter(|source| !source.path.starts_with(PASSES)).collect();
+    assert_none("only passes know of rayon", &mentions(&rooms, &["rayon"], &[]));
+}
+
 #[test]
 fn backends_are_named_in_device_files_alone() {
     let rooms = ["core/src", "trainer-native/src", "web/src", "www/src"].into_iter().flat_map(sources);
-    let rooms: Vec<_> = rooms.filter(|source| !source.path.starts_with(KERNELS)).collect();
+    let computes = |path: &str| [KERNELS, PASSES].iter().any(|folder| path.starts_with(folder));
+    let rooms: Vec<_> = rooms.filter(|source| !computes(&source.path)).collect();
     let allowed = ["trainer-native/src/device.rs", "web/src/device.rs"];
     assert_none("only device.rs knows the backends", &mentions(&rooms, &BACKENDS, &allowed));
 }

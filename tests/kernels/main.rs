@@ -11,6 +11,7 @@ mod rotary;
 
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, DeviceKind, Tensor, TensorData};
+use fine_r1_tests::numbers;
 use std::sync::OnceLock;
 
 /// The order of sums, in f32.
@@ -48,18 +49,6 @@ fn gpu_with_few_buffers() -> Device {
             .expect("a runtime")
     };
     DEVICE.get_or_init(open).clone()
-}
-
-/// Numbers from −2 to 2 that repeat late; each `seed` has its own.
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    (0..count)
-        .map(|_| {
-            // Numerical Recipes' generator; its upper bits are good enough here.
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 22) as f32 - 2.0
-        })
-        .collect()
 }
 
 /// The same tensor on the device and on the processor.

@@ -10,6 +10,7 @@ mod decoding;
 mod images;
 mod language;
 mod packing;
+mod passes;
 mod positions;
 mod precision;
 mod prompts;

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod difference;
 mod golden;
+mod numbers;
 pub mod program;
 pub mod scratch;
 
@@ -16,3 +17,4 @@ pub use golden::{
     Conversation, DecodedImage, DecodedPhoto, ImagesFile, LayoutRun, ModelCase, PaddedBatch, PhotosFile,
     PositionsFile, PromptsFile, TensorFile, golden, read_json, workspace,
 };
+pub use numbers::numbers;

@@ -101,6 +101,12 @@ pub fn apply(input: Tensor<2>, map: &Arc<dyn LinearMap>) -> Tensor<2> {
     panic!("no backend of this build holds a tensor of {:?}", input.device());
 }
 
+/// Whether networks of that precision are computed in passes of our own.
+#[must_use]
+pub fn has_passes(device: &Device, precision: Precision) -> bool {
+    cfg!(feature = "flex") && computes_on_host(device) && precision == Precision::F32
+}
+
 /// Changes tensors of one length in place, a piece of all of them at a time, where they are f32 in the processor's
 /// memory.
 ///

@@ -3,7 +3,8 @@
 //!
 //! What a block leaves is counted from burn-autodiff's operations: a product keeps both factors where
 //! both are trained, a softmax what goes into its exponential, what comes out, and its result, `silu`
-//! its input and its sigmoid.
+//! its input and its sigmoid. Passes of our own keep less: a softmax its result, a gate its two inputs, a norm
+//! its input.
 
 use super::{Adapted, Load, Training, Weights};
 use crate::optimizer::Part;
@@ -79,6 +80,8 @@ pub struct Trainee<'run> {
     pub adapted: &'run [Adapted],
     /// Bytes of a number that blocks compute with.
     pub width: usize,
+    /// Whether they compute in passes of our own.
+    pub has_passes: bool,
 }
 
 impl Trainee<'_> {
@@ -145,7 +148,7 @@ struct Activations {
 
 impl Activations {
     fn of(trainee: &Trainee<'_>, load: &Load) -> Self {
-        let Trainee { training, config, adapted, width, .. } = *trainee;
+        let Trainee { training, config, adapted, width, has_passes, .. } = *trainee;
         let (text, vision) = (&config.text, &config.vision);
         let tokens = load.tokens();
         let hidden = text.hidden_size;
@@ -158,6 +161,7 @@ impl Activations {
             keys: tokens * kv_width,
             scores,
             inner: tokens * text.intermediate_size,
+            has_passes,
             read: Read::of(is_lora || frozen.language_model, adapted, Part::LanguageModel),
         };
         let of_vision = |[count, longest]: [usize; 2]| Block {
@@ -165,6 +169,7 @@ impl Activations {
             keys: load.patches * vision.hidden_size,
             scores: vision.num_heads * count * longest * longest,
             inner: load.patches * vision.intermediate_size,
+            has_passes,
             read: Read::of(is_lora || frozen.vision_tower, adapted, Part::VisionTower),
         };
         let (windows, images) = (of_vision(load.windows), of_vision(load.images));
@@ -236,6 +241,8 @@ struct Block {
     scores: usize,
     /// The feed-forward layer's width.
     inner: usize,
+    /// Whether it computes in passes of our own.
+    has_passes: bool,
     /// What its trained weights keep.
     read: Read,
 }
@@ -266,17 +273,20 @@ impl Read {
 }
 
 impl Block {
-    /// Both norms keep their input and, where their weight is trained, what it scales; attention keeps its
-    /// factors, the softmax and the gated layer what is said above; a trained matrix keeps its input.
+    /// Both norms keep their input and, where their weight is trained, what it scales, if no pass does both; attention
+    /// keeps its factors, the softmax and the gated layer what is said above; a trained matrix keeps its input.
     fn kept(&self) -> usize {
         let Read { norms, attention, attended, mlp, inner } = self.read;
         let kept = |is_kept: bool| usize::from(is_kept);
-        let streams = 3 + 2 * kept(norms) + kept(attention) + kept(attended) + kept(mlp);
-        streams * self.stream + 2 * self.keys + 3 * self.scores + (4 + kept(inner)) * self.inner
+        let scaled = 2 * kept(norms && !self.has_passes);
+        let streams = 3 + scaled + kept(attention) + kept(attended) + kept(mlp);
+        let (scores, gated) = if self.has_passes { (1, 2) } else { (3, 4) };
+        streams * self.stream + 2 * self.keys + scores * self.scores + (gated + kept(inner)) * self.inner
     }
 
     /// What going back through the widest place takes besides.
     fn in_flight(&self) -> usize {
-        (3 * self.inner).max(6 * self.scores) + 2 * self.stream
+        let (inner, scores) = if self.has_passes { (1, 2) } else { (3, 6) };
+        (inner * self.inner).max(scores * self.scores) + 2 * self.stream
     }
 }

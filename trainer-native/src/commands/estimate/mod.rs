@@ -5,7 +5,7 @@ mod sft;
 
 use crate::checkpoint;
 use crate::cli::EstimateArgs;
-use crate::device::OpenDevice;
+use crate::device::{OpenDevice, has_passes};
 use crate::estimate::{Adapted, Load, Memory, Trainee, Training, Weights, adapted};
 use crate::progress::clock;
 use anyhow::{Result, anyhow};
@@ -79,6 +79,7 @@ struct Subject {
     adapted: Vec<Adapted>,
     weights: Weights,
     precision: Precision,
+    has_passes: bool,
 }
 
 impl Subject {
@@ -96,12 +97,14 @@ impl Subject {
         let matrices: Vec<String> = model.linears_mut().into_iter().filter_map(packable).collect();
         let precision = training.precision(device.precision);
         let weights = Weights::count(&shapes, &training, &adapted, &matrices, precision);
-        Ok(Self { training, adapted, weights, precision })
+        let has_passes = has_passes(&device.device, precision);
+        Ok(Self { training, adapted, weights, precision, has_passes })
     }
 
     fn trainee<'run>(&'run self, processor: &'run Processor) -> Trainee<'run> {
-        let Self { training, adapted, weights, precision } = self;
-        Trainee { training, config: processor.config(), weights, adapted, width: precision.bytes() }
+        let Self { training, adapted, weights, precision, has_passes } = self;
+        let (config, width) = (processor.config(), precision.bytes());
+        Trainee { training, config, weights, adapted, width, has_passes: *has_passes }
     }
 
     /// How much longer a micro-batch takes where others are computed beside it: workers share the machine, each
