@@ -398,7 +398,6 @@ fn the_other_verbs_refuse_the_same() {
     refusals.expect("init: corpus is no UTF-8", init(&latin, &out), &[&latin]);
     let copy = Scratch::checkpoint(UNTIED);
     copy.cut(SECOND, 1000);
-    refusals.expect("inspect: a cut shard", ["inspect", &copy.dir()], &[SECOND]);
     refusals.expect("export: a cut shard", ["export", &copy.dir(), &out, "--dtype", "f32"], &[SECOND]);
     copy.write("config.json", "{");
     refusals.expect("inspect: a cut config", ["inspect", &copy.dir()], &["config.json"]);

@@ -1,17 +1,19 @@
 //! What was typed wrongly is answered with what was meant to be typed.
 
 use crate::program::{Refusals, trainer};
-use crate::scratch::{golden_checkpoint, golden_image};
+use crate::scratch::{Scratch, golden_checkpoint, golden_image};
 
 #[test]
 fn flags_that_make_no_sense_are_refused_by_name() {
     let (model, photo) = (golden_checkpoint("qwen2_vl"), golden_image("tiny.png"));
+    let scratch = Scratch::new();
     let mut refusals = Refusals::default();
     let recognize = ["recognize", &photo, "--model", &model];
     for flags in [
         ["--temperature", "nan"],
         ["--temperature", "inf"],
         ["--temperature", "warm"],
+        ["--temperature", "-1"],
         ["--top-p", "0"],
         ["--top-p", "1.5"],
         ["--top-p", "nan"],
@@ -39,6 +41,12 @@ fn flags_that_make_no_sense_are_refused_by_name() {
         "a preset that is none",
         ["init", "--preset", "giant", "--corpus", "c", "--out", "o"],
         &["giant", "nano"],
+    );
+    let nothing = scratch.write("nothing.txt", " \n");
+    refusals.expect(
+        "a corpus of nothing",
+        ["init", "--preset", "nano", "--corpus", &nothing, "--out", &scratch.arg("fresh")],
+        &["nothing.txt"],
     );
     refusals.expect_usage("score what", ["score", "--model", &model], &["--messages", "--continuation"]);
     refusals.check();

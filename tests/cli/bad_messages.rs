@@ -123,4 +123,6 @@ fn other_spellings_of_images_are_read() {
     assert_eq!(ask(r#"{"type": "image", "path": "./photos/tiny.png"}"#), expected);
     assert_eq!(ask(r#"{"type": "image_url", "image_url": {"url": "photos/tiny.png"}}"#), expected);
     assert_eq!(ask(&format!(r#"{{"type": "image", "image": "{}"}}"#, golden_image("tiny.png"))), expected);
+    let address = format!(r#"{{"type": "image", "image": "file://{}"}}"#, golden_image("tiny.png"));
+    assert_eq!(ask(&address), expected);
 }

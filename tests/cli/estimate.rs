@@ -83,7 +83,7 @@ fn the_reckoned_peak_is_about_the_measured_one() {
         let reckoned = estimate["peak_bytes"].as_f64().expect("bytes");
         let recipe = folder.arg("recipe.toml");
         let run = ["sft", "--recipe", &recipe, "--set", set, "--set", &output];
-        let measured = crate::program::peak_bytes(run) as f64;
+        let measured = crate::program::peak_bytes(run, 0) as f64;
         let share = reckoned / measured;
         println!("{set}: reckoned {:.1} MiB, measured {:.1} MiB", reckoned / 1048576.0, measured / 1048576.0);
         assert!((share - 1.0).abs() <= PEAK, "{set}: {share:.3} of what was measured");
@@ -208,7 +208,7 @@ fn the_reckoned_peak_of_reinforcement_learning_is_about_the_measured_one() {
         let reckoned = estimate["peak_bytes"].as_f64().expect("bytes");
         let (recipe, output) = (folder.arg("recipe.toml"), format!("output_dir={}", folder.arg(verb)));
         let run = [verb, "--recipe", &recipe, "--set", set, "--set", &output];
-        let measured = crate::program::peak_bytes(run) as f64;
+        let measured = crate::program::peak_bytes(run, 0) as f64;
         let share = reckoned / measured;
         println!(
             "{verb}: reckoned {:.1} MiB, measured {:.1} MiB",

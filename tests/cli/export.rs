@@ -3,6 +3,7 @@
 use crate::program::trainer;
 use crate::scratch::{Scratch, golden_checkpoint, golden_image};
 use fine_r1_tests::{CHECKPOINTS, Largest, ModelCase};
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -110,4 +111,31 @@ fn a_fresh_checkpoint_is_whole_and_answers() {
         "--json",
     ]);
     assert_eq!(run.json()["new_tokens"], 2);
+}
+
+#[test]
+fn weights_go_into_shards_of_the_size_that_is_asked_for() {
+    const LARGEST: usize = 200_000;
+    let (model, scratch) = (golden_checkpoint("qwen2_5_vl-tied-bf16"), Scratch::new());
+    let out = scratch.arg("shards");
+    let run = trainer(["export", &model, &out, "--dtype", "bf16", "--max-shard-size", "200KB"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = trainer(["inspect", &out, "--json"]).json();
+    let files = found["files"].as_array().expect("a list");
+    assert!(files.len() > 1, "{found}");
+    for file in files {
+        let bytes = scratch.read(&format!("shards/{}", file.as_str().expect("a name")));
+        let tensors = SafeTensors::deserialize(&bytes).expect("a sound file");
+        let sizes: Vec<usize> = tensors.iter().map(|(_, view)| view.data().len()).collect();
+        assert!(sizes.iter().sum::<usize>() <= LARGEST || sizes.len() == 1, "{file}: {sizes:?}");
+    }
+    let (case, _) = ModelCase::read("qwen2_5_vl-tied-bf16", "one-image");
+    let conversation = Scratch::conversation(&case);
+    let scores = |folder: &str| log_probs(folder, &conversation, &case.continuation);
+    assert_eq!(scores(&out), scores(&model));
+    for size in ["0", "5XB", "GB", "1.5GB"] {
+        let run =
+            trainer(["export", &model, &scratch.arg("none"), "--dtype", "f32", "--max-shard-size", size]);
+        assert!(run.code == Some(2) && run.stderr.contains("--max-shard-size"), "{}", run.stderr);
+    }
 }

@@ -4,7 +4,8 @@ use crate::program::trainer;
 use crate::scratch::{Scratch, golden_checkpoint};
 use fine_r1_core::weights::read_header;
 use fine_r1_tests::CHECKPOINTS;
-use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -111,4 +112,52 @@ fn what_does_not_fit_is_named() {
         problems.len() == 1 && problems[0].as_str().is_some_and(|problem| problem.contains("chat template")),
         "{found}"
     );
+}
+
+#[test]
+fn what_cannot_be_read_is_described_and_refused() {
+    let copy = Scratch::checkpoint("qwen2_5_vl-untied");
+    copy.cut("model-00002-of-00002.safetensors", 1000);
+    let run = trainer(["inspect", &copy.dir()]);
+    assert!(run.stderr.contains("model-00002-of-00002.safetensors is damaged"), "{}", run.stderr);
+    assert!(run.code == Some(2) && run.stdout.contains("architecture"), "{}", run.stdout);
+
+    let copy = Scratch::checkpoint("qwen2_5_vl-untied");
+    let found = inspect(&copy.dir());
+    let files: Vec<String> = serde_json::from_value(found["files"].clone()).expect("names");
+    assert_eq!(files.len(), 2);
+    for file in &files {
+        copy.remove(file);
+    }
+    let run = trainer(["inspect", &copy.dir(), "--json"]);
+    assert_eq!(run.code, Some(2));
+    let found: Value = serde_json::from_str(&run.stdout).expect("a description all the same");
+    let total = found["parameters"].as_object().expect("parts").len();
+    assert!(total > 0 && found["missing"].as_array().expect("a list").len() > 20, "{found}");
+    let problems = found["problems"].as_array().expect("a list");
+    for (problem, file) in problems.iter().zip(&files) {
+        assert!(problem.as_str().is_some_and(|problem| problem.contains(file)), "{problem}");
+    }
+    assert!(run.stderr.contains(&files[0]) && run.stderr.contains("hint: "), "{}", run.stderr);
+}
+
+#[test]
+fn numbers_that_are_none_are_a_problem() {
+    let copy = Scratch::checkpoint("qwen2_vl");
+    let bytes = copy.read("model.safetensors");
+    let tensors = SafeTensors::deserialize(&bytes).expect("a sound file");
+    let integers = tensors.tensors().into_iter().map(|(name, view)| {
+        let dtype = if name == "lm_head.weight" { Dtype::I32 } else { view.dtype() };
+        let view = TensorView::new(dtype, view.shape().to_vec(), view.data()).expect("as many bytes");
+        (name, view)
+    });
+    copy.write(
+        "model.safetensors",
+        safetensors::serialize(integers.collect::<Vec<_>>(), None).expect("a file"),
+    );
+    let found = inspect(&copy.dir());
+    let problem = found["problems"][0].as_str().expect("a problem");
+    assert!(problem.contains("lm_head.weight"), "{problem}");
+    let run = trainer(["manifest", &copy.dir()]);
+    assert!(run.code == Some(2) && run.stderr.contains("lm_head.weight"), "{}", run.stderr);
 }

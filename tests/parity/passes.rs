@@ -60,11 +60,11 @@ impl<'test> Ways<'test> {
 fn gates_equal_burns() {
     for (shape, what) in [([1, 1, 5], "a few"), ([3, 70, 131], "many")] {
         let (gate, up) = (leaf(shape, 1), leaf(shape, 2));
-        // Far from zero, too.
-        let far = gate.clone() * 30.0;
         assert!(passes::apply_to(&gate));
-        let ours = passes::swiglu(far.clone(), up.clone());
-        let plain = silu(far) * up.clone();
+        // Far from zero, too.
+        let far = || gate.clone() * 30.0;
+        let ours = passes::swiglu(far(), up.clone());
+        let plain = silu(far()) * up.clone();
         Ways::of(what).compare([ours, plain], &[("gate", gate), ("up", up)]).check();
     }
 }
@@ -113,13 +113,13 @@ fn softmaxes_equal_burns() {
             // Some are masked; of every row some are not.
             bias.clone().mask_fill(bias.greater_elem(0.5), f32::NEG_INFINITY)
         });
-        let far = scores.clone() * 10.0;
-        let ours = passes::biased_softmax(far.clone(), bias.clone());
+        let far = || scores.clone() * 10.0;
+        let ours = passes::biased_softmax(far(), bias.clone());
         let sum = match bias {
-            None => far,
+            None => far(),
             Some(bias) => {
                 let [bias_batch, _, bias_rows, _] = bias.dims();
-                let apart = far.reshape([batch, heads, rows / bias_rows, bias_rows, keys]);
+                let apart = far().reshape([batch, heads, rows / bias_rows, bias_rows, keys]);
                 let bias = bias.reshape([bias_batch, 1, 1, bias_rows, keys]);
                 (apart + bias).reshape([batch, heads, rows, keys])
             }
@@ -182,4 +182,88 @@ fn other_precisions_and_recorded_tensors_are_not_taken() {
     assert!(passes::edit([recorded], |_| ()).is_err());
     let half = constant([6], 15).cast(DType::F16);
     assert!(!passes::apply_to(&half) && passes::sum_of_squares(&half.inner()).is_none());
+}
+
+#[test]
+fn what_is_no_number_stays_none() {
+    let odd = |values: [f32; 3]| {
+        Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 1, 3]), (&Device::flex(), DType::F32))
+    };
+    for row in [
+        [f32::NAN, 0.0, 1.0],
+        [f32::INFINITY, 0.0, 1.0],
+        [f32::NEG_INFINITY; 3],
+        [0.0, f32::NEG_INFINITY, f32::NAN],
+    ] {
+        let nans = |tensor: Tensor<4>| values(tensor).into_iter().map(f32::is_nan).collect::<Vec<_>>();
+        let (ours, plain) = (passes::biased_softmax(odd(row), None), softmax(odd(row), 3));
+        assert!(nans(ours.clone()).contains(&true), "{row:?} became {ours}");
+        assert_eq!(nans(ours)[1], nans(plain)[1], "softmax of {row:?}");
+        let ours = passes::swiglu(odd(row), odd([1.0; 3]));
+        assert_eq!(nans(ours), nans(silu(odd(row))), "gate of {row:?}");
+    }
+    let weight = Tensor::<1>::from_floats([1.0; 3], &Device::flex());
+    let normed = values(passes::rms_norm(odd([f32::NAN, 0.0, 1.0]), weight, 1e-6));
+    assert!(normed.iter().all(|number| number.is_nan()), "{normed:?}");
+}
+
+#[test]
+fn nothing_becomes_nothing() {
+    let nothing = || constant([2, 3, 0, 4], 16).inner();
+    assert_eq!(passes::swiglu(nothing(), nothing()).dims(), [2, 3, 0, 4]);
+    assert_eq!(passes::biased_softmax(nothing(), None).dims(), [2, 3, 0, 4]);
+    let no_width = constant([2, 3, 4, 0], 17).inner();
+    assert_eq!(passes::biased_softmax(no_width, None).dims(), [2, 3, 4, 0]);
+    let weight = constant([4], 18).inner();
+    assert_eq!(passes::rms_norm(nothing(), weight, 1e-6).dims(), [2, 3, 0, 4]);
+}
+
+#[test]
+#[should_panic(expected = "arrays of the same whole rows")]
+fn tensors_of_other_lengths_are_not_edited_together() {
+    let [short, long] = [(5, 19), (6, 20)].map(|(count, seed)| constant([count], seed).inner());
+    drop(passes::edit([short, long], |_| ()));
+}
+
+#[test]
+fn one_parent_is_enough_and_both_may_be_one() {
+    let (input, weight) = (leaf([3, 40], 21), leaf([40], 22));
+    for (what, ours, plain, leaf) in [
+        (
+            "frozen weight",
+            passes::rms_norm(input.clone(), constant([40], 22), 0.0),
+            input.clone() * input.clone().square().mean_dim(1).sqrt().recip() * weight.clone().unsqueeze(),
+            &input,
+        ),
+        (
+            "one for both",
+            passes::swiglu(input.clone(), input.clone()),
+            silu(input.clone()) * input.clone(),
+            &input,
+        ),
+        (
+            "frozen gate",
+            passes::swiglu(constant([3, 40], 23), input.clone()),
+            silu(constant([3, 40], 23)) * input.clone(),
+            &input,
+        ),
+    ] {
+        Ways::of(what).compare([ours, plain], &[("input", leaf.clone())]).check();
+    }
+    let untracked = passes::swiglu(constant([3, 40], 24), constant([3, 40], 25));
+    assert!(!untracked.is_tracked());
+}
+
+#[test]
+fn devices_that_recompute_have_the_same_gradients() {
+    let of = |device: Device| {
+        let data = TensorData::new(numbers(3 * 40, 26), [3, 40]);
+        let input = Tensor::<2>::from_data(data, (&device, DType::F32)).require_grad();
+        let weight = Tensor::<1>::ones([40], &device);
+        let normed = passes::rms_norm(input.clone() * 2.0, weight, 1e-6);
+        let output = passes::swiglu(normed.clone() * 3.0, normed);
+        values(input.grad(&output.sum().backward()).expect("a gradient"))
+    };
+    let kept = of(Device::flex().autodiff());
+    assert_eq!(of(Device::flex().autodiff().gradient_checkpointing()), kept);
 }

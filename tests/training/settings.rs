@@ -162,3 +162,40 @@ fn a_run_tells_of_itself() {
     let has = |text: &str| events.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("brain.Event:2") && has("train/loss") && has("train/learning_rate"));
 }
+
+#[test]
+fn numbers_that_are_none_stop_a_run_by_its_rows() {
+    let folder = Folder::new();
+    let run = folder.start("run", &["max_steps=20", "learning_rate=1e30"]);
+    let output = run.wait_with_output().expect("the program ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for named in ["step 2: the loss is NaN", "rows.json", "lower learning_rate"] {
+        assert!(said.contains(named), "no {named:?} in {said}");
+    }
+}
+
+#[test]
+fn what_a_resumed_run_does_otherwise_is_told() {
+    let folder = Folder::new();
+    folder.train("run", &["max_steps=2", "save_steps=1", "learning_rate=1e-4"]);
+    let settings = ["max_steps=3", "save_steps=1", "learning_rate=1e-5"];
+    let run = folder.start_with("run", &settings, &["--resume"]);
+    let output = run.wait_with_output().expect("the program ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: gone on with")).collect();
+    assert_eq!(told.len(), 2, "{said}");
+    assert!(told[0].ends_with("learning_rate is 1e-5, was 0.0001"), "{said}");
+    assert!(told[1].ends_with("max_steps is 3, was 2"), "{said}");
+}
+
+#[test]
+fn a_run_that_trains_nothing_is_refused() {
+    let folder = Folder::new();
+    let frozen =
+        ["freeze_language_model=true", "freeze_vision_tower=true", "freeze_multi_modal_projector=true"];
+    let output = folder.start("run", &frozen).wait_with_output().expect("the program ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("freeze_language_model"), "{said}");
+}

@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The largest weight file that is written, as transformers does it.
-const MAX_SHARD_BYTES: usize = 5_000_000_000;
+pub const MAX_SHARD_BYTES: usize = 5_000_000_000;
 
 /// The model that ships inside the program.
 mod embedded {
@@ -134,7 +134,14 @@ pub fn weight_files(folder: &Path) -> Result<Vec<String>> {
 pub fn map(folder: &Path, name: &str) -> Result<Mmap> {
     let path = folder.join(name);
     if !path.is_file() {
-        return Err(missing(folder, name));
+        return Err(match name {
+            ShardIndex::SINGLE => missing(folder, name),
+            _ => anyhow!(
+                "{} is missing\nhint: {} names it; download that shard, too",
+                path.display(),
+                ShardIndex::FILE
+            ),
+        });
     }
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // SAFETY: the bytes are only read while nobody is expected to change a checkpoint's file.
@@ -151,7 +158,7 @@ pub fn load_weights(folder: &Path, config: &ModelConfig, device: &OpenDevice) ->
     let mut loader = Loader::new(VisionLanguageModel::new(config, &device.device), device.precision);
     for name in weight_files(folder)? {
         let bytes = map(folder, &name)?;
-        loader.add(&name, &bytes).map_err(|error| explain_weights(folder, &error))?;
+        loader.add(&name, &bytes).map_err(|error| explain_weights(&folder.join(&name), &error))?;
     }
     let (model, report) = loader.finish().map_err(|error| explain_weights(folder, &error))?;
     report_odd(folder, &report);
@@ -179,7 +186,7 @@ pub fn load_weights_gradually(
         for place in places {
             loader
                 .add_tensor(&place, &bytes[place.bytes.clone()])
-                .map_err(|error| explain_weights(folder, &error))?;
+                .map_err(|error| explain_weights(&folder.join(&name), &error))?;
             loader.change(&mut *change);
         }
     }
@@ -205,6 +212,21 @@ pub fn save(
     model: &VisionLanguageModel,
     precision: Precision,
 ) -> Result<()> {
+    save_in_shards(folder, files, config, model, precision, MAX_SHARD_BYTES)
+}
+
+/// The same with weight files of at most so many bytes, or of one tensor.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_in_shards(
+    folder: &Path,
+    files: &CheckpointFiles,
+    config: &ModelConfig,
+    model: &VisionLanguageModel,
+    precision: Precision,
+    max_shard_bytes: usize,
+) -> Result<()> {
     create_folder(folder)?;
     let mut config = config.clone();
     config.dtype = precision.torch_name().into();
@@ -223,7 +245,7 @@ pub fn save(
         }
     }
     write_file(&folder.join("tokenizer.json"), &files.tokenizer)?;
-    let shards = plan_shards(model, precision, MAX_SHARD_BYTES);
+    let shards = plan_shards(model, precision, max_shard_bytes);
     for shard in &shards {
         write_file_with(&folder.join(&shard.file), |path| {
             let metadata = [("format".to_owned(), "pt".to_owned())].into();
@@ -359,8 +381,9 @@ pub fn explain(folder: &Path, error: &RecognizerError) -> anyhow::Error {
     anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint())
 }
 
-fn explain_weights(folder: &Path, error: &WeightsError) -> anyhow::Error {
-    anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint())
+/// Of a checkpoint's folder, or of one of its weight files.
+fn explain_weights(at: &Path, error: &WeightsError) -> anyhow::Error {
+    anyhow!("{}: {error}\nhint: {}", at.display(), error.hint())
 }
 
 fn missing(folder: &Path, name: &str) -> anyhow::Error {

@@ -9,6 +9,7 @@ mod cot;
 mod dataset;
 mod device;
 mod embedder;
+mod entries;
 mod estimate;
 mod evaluate;
 mod gpu_check;

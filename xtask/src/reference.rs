@@ -80,7 +80,10 @@ pub fn run(arguments: &ReferenceArgs) -> Result<()> {
             fs::remove_dir_all(&saved)?;
         }
         let source = root().join("tests/golden/checkpoints").join(checkpoint);
-        step("export", Command::new(&binary).arg("export").arg(source).arg(&saved).args(["--dtype", "f32"]))?;
+        // In shards, as large checkpoints are.
+        let mut export = Command::new(&binary);
+        export.arg("export").arg(source).arg(&saved).args(["--dtype", "f32", "--max-shard-size", "200KB"]);
+        step("export", &mut export)?;
         let mut check = Command::new(&python);
         check
             .arg(scripts.join("check_saved.py"))

@@ -15,10 +15,13 @@ use super::{ImageError, bmp, gif, jpeg, orientation};
 /// The most bytes a pixel takes while it is decoded: four 16-bit channels, held twice.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
 
+/// Room for what a PNG has besides pixels: colour profiles of printers take half a megabyte.
+const PROFILE_BYTES: u64 = 4 << 20;
+
 /// What a file may cost before it is refused.
 ///
 /// The peak while decoding is at most about 16 bytes a pixel (16-bit RGBA), commonly 9 (progressive
-/// JPEG) or fewer, next to the file itself.
+/// JPEG) or fewer, next to the file itself and 4 MiB for a PNG's profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// The most pixels (width times height) a header may announce.
@@ -105,7 +108,17 @@ fn is_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<bool, ImageError> {
 
 /// Bytes that a decoder may take.
 fn most_memory(limits: &DecodeLimits) -> u64 {
-    limits.max_pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(limits.max_bytes as u64)
+    memory_of(limits.max_pixels, limits.max_bytes)
+}
+
+fn memory_of(pixels: u64, file_bytes: usize) -> u64 {
+    pixels.saturating_mul(DECODER_BYTES_PER_PIXEL).saturating_add(file_bytes as u64)
+}
+
+/// Pixels that a PNG's first chunk announces: a profile behind it may be a few bytes that unfold to gigabytes.
+fn png_pixels(format: ImageFormat, bytes: &[u8]) -> Option<u64> {
+    let number = |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));
+    if format == ImageFormat::Png { Some(number(16)?.saturating_mul(number(20)?)) } else { None }
 }
 
 fn jpeg_orientation(facts: &jpeg::Facts) -> Orientation {
@@ -127,7 +140,10 @@ fn read_header<'bytes>(
 ) -> Result<Header<impl ImageDecoder + 'bytes, impl Fn(CrateError) -> ImageError + Copy + 'bytes>, ImageError>
 {
     let (format, name) = sniff(bytes)?;
-    let max_alloc = most_memory(limits);
+    let max_alloc = match png_pixels(format, bytes) {
+        Some(pixels) => memory_of(pixels.min(limits.max_pixels), bytes.len()).saturating_add(PROFILE_BYTES),
+        None => most_memory(limits),
+    };
     let blame = move |error| match error {
         CrateError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
             ImageError::TooMuchMemory { format: name, limit_bytes: max_alloc }

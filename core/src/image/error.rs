@@ -114,11 +114,9 @@ impl ImageError {
     pub fn hint(&self) -> &str {
         match self {
             Self::Empty => "choose another file: this one holds nothing",
-            Self::TooManyBytes { .. } => {
-                "save the image smaller or with more compression, or raise the limit on bytes"
-            }
+            Self::TooManyBytes { .. } => "save the image smaller or with more compression",
             Self::TooManyPixels { .. } | Self::TooMuchMemory { .. } => {
-                "scale the image down before, or raise the limit on pixels"
+                "scale the image down before, or save it anew with an image editor"
             }
             Self::UnknownFormat { .. } | Self::UnsupportedFeature { .. } => {
                 "open the image in an image editor and save it as an ordinary png or jpeg"

@@ -13,17 +13,18 @@ const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// <https://www.netlib.org/cephes/>.
 #[inline(always)]
 pub fn exp_below_zero(x: f32) -> f32 {
-    let shifted = x.max(LOWEST) * std::f32::consts::LOG2_E + ROUNDER;
+    // Not `max`, which costs a comparison more, and hides NaN.
+    let bounded = if x < LOWEST { LOWEST } else { x };
+    let shifted = bounded * std::f32::consts::LOG2_E + ROUNDER;
     let whole = shifted - ROUNDER;
-    let rest = (x.max(LOWEST) - whole * LN_2[0]) - whole * LN_2[1];
+    let rest = (bounded - whole * LN_2[0]) - whole * LN_2[1];
     let mut sum = 1.987_569_1e-4;
     for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
         sum = sum * rest + coefficient;
     }
     let fraction = sum * rest * rest + rest + 1.0;
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    let result = if x < LOWEST { 0.0 } else { fraction * power };
-    if x.is_nan() { x } else { result }
+    if x < LOWEST { 0.0 } else { fraction * power }
 }
 
 /// `1 / (1 + e⁻ˣ)`

@@ -1,6 +1,6 @@
 //! RMSNorm: Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
 
-use super::memory::{changed, dot, in_pieces, numbers};
+use super::memory::{changed, dot, numbers};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
@@ -35,16 +35,20 @@ impl RootOps for Flex {
         let hidden = weight.shape().num_elements();
         let weight = weight.to_contiguous();
         let weight = numbers(&weight);
-        changed(input, |input| {
-            in_pieces([input], hidden, |_, [input]| {
+        let (output, _) = changed(
+            input,
+            hidden,
+            #[inline(always)]
+            |_, input| {
                 for row in input.chunks_exact_mut(hidden) {
                     let scale = scale(row, epsilon);
                     for (number, weight) in row.iter_mut().zip(weight) {
                         *number *= scale * weight;
                     }
                 }
-            });
-        })
+            },
+        );
+        output
     }
 }
 
@@ -57,7 +61,7 @@ fn scale(row: &[f32], epsilon: f32) -> f32 {
 #[cfg(feature = "training")]
 mod recorded {
     use super::super::memory::tensor;
-    use super::{RootOps, changed, dot, in_pieces, numbers, scale};
+    use super::{RootOps, changed, dot, numbers, scale};
     use burn::backend::autodiff::checkpoint::base::Checkpointer;
     use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn::backend::autodiff::grads::Gradients;
@@ -94,34 +98,44 @@ mod recorded {
 
         fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
             let gradient = gradients.consume::<Flex>(&ops.node);
-            let (by_input, by_weight) = adjoint(ops.state, gradient);
-            for (parent, gradient) in ops.parents.into_iter().zip([by_input, by_weight]) {
-                if let Some(parent) = parent {
+            let [input, weight] = ops.parents;
+            let (by_input, by_weight) = adjoint(ops.state, gradient, weight.is_some());
+            for (parent, gradient) in [(input, Some(by_input)), (weight, by_weight)] {
+                if let (Some(parent), Some(gradient)) = (parent, gradient) {
                     gradients.register::<Flex>(parent.id, gradient);
                 }
             }
         }
     }
 
-    /// With `r` the row's scale: `∂/∂x = r (w ∂ − x r² mean(w ∂ x))`, and `∂/∂w = Σ ∂ x r` over the rows.
+    /// With `r` the row's scale: `∂/∂x = r (w ∂ − x r² mean(w ∂ x))`, and `∂/∂w = Σ ∂ x r` over the rows, if wanted.
+    ///
+    /// # Shapes
+    /// - input, gradient and `∂/∂x`: `[..., hidden]`
+    /// - weight and `∂/∂w`: `[hidden]`
     fn adjoint(
         (input, weight, epsilon): (FlexTensor, FlexTensor, f32),
         gradient: FlexTensor,
-    ) -> (FlexTensor, FlexTensor) {
+        wants_weight: bool,
+    ) -> (FlexTensor, Option<FlexTensor>) {
         let shape = weight.shape();
         let hidden = shape.num_elements();
         let [input, weight] = [input, weight].map(|tensor| tensor.to_contiguous());
         let [input, weight] = [&input, &weight].map(numbers);
-        let mut by_weight = vec![0.0; hidden];
-        let by_input = changed(gradient, |gradient| {
-            let parts = in_pieces([gradient], hidden, |first, [gradient]| {
-                let mut part = vec![0.0f32; hidden];
+        let (by_input, parts) = changed(
+            gradient,
+            hidden,
+            #[inline(always)]
+            |first, gradient| {
+                let mut part = vec![0.0f32; if wants_weight { hidden } else { 0 }];
                 let input = input[first * hidden..].chunks_exact(hidden);
                 for (gradient, input) in gradient.chunks_exact_mut(hidden).zip(input) {
                     let scale = scale(input, epsilon);
-                    for index in 0..hidden {
-                        part[index] += gradient[index] * input[index] * scale;
-                        gradient[index] *= weight[index];
+                    for ((sum, gradient), input) in part.iter_mut().zip(&*gradient).zip(input) {
+                        *sum += gradient * input * scale;
+                    }
+                    for (gradient, weight) in gradient.iter_mut().zip(weight) {
+                        *gradient *= weight;
                     }
                     let mean = dot(gradient, input) / hidden as f32 * scale * scale;
                     for (gradient, input) in gradient.iter_mut().zip(input) {
@@ -129,11 +143,15 @@ mod recorded {
                     }
                 }
                 part
-            });
+            },
+        );
+        let by_weight = wants_weight.then(|| {
+            let mut by_weight = vec![0.0; hidden];
             for part in parts {
                 by_weight.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
+            tensor(by_weight, shape)
         });
-        (by_input, tensor(by_weight, shape))
+        (by_input, by_weight)
     }
 }

@@ -21,7 +21,9 @@ pub fn rotate(input: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     let [angles, ..] = cos.dims();
     assert_shape!(cos, [angles, 1, seq, head_dim / 2]);
     assert_shape!(sin, [angles, 1, seq, head_dim / 2]);
-    assert!([1, batch].contains(&angles), "angles for every row");
+    assert!([1, batch].contains(&angles) && head_dim.is_multiple_of(2), "angles for every pair");
+    #[cfg(feature = "training")]
+    assert!(!cos.is_tracked() && !sin.is_tracked(), "angles without gradient");
     let [cos, sin] = [cos, sin].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::turned(input.into_dispatch(), cos, sin))
 }
@@ -40,57 +42,66 @@ impl TurnOps for Flex {
 }
 
 /// By the angles, or with a `direction` of −1 back.
+///
+/// # Shapes
+/// As [`rotate`].
 fn turn(input: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor, direction: f32) -> FlexTensor {
     let shape = input.shape();
     let [_, heads, seq, head_dim] = shape.dims::<4>();
     let (half, angles) = (head_dim / 2, cos.shape().dims::<4>()[0]);
     let [cos, sin] = [cos, sin].map(FlexTensor::to_contiguous);
     let [cos, sin] = [&cos, &sin].map(numbers);
-    let input = Rows::of(input);
+    let input = Heads::of(input);
     let mut output = vec![0.0f32; shape.num_elements()];
-    in_pieces([&mut output], head_dim, |first, [output]| {
-        for (row, output) in (first..).zip(output.chunks_exact_mut(head_dim)) {
-            let (batch, head, token) = (row / (heads * seq), row / seq % heads, row % seq);
-            let (left, right) = input.row([batch, head, token], head_dim).split_at(half);
-            let place = (batch % angles * seq + token) * half;
-            let (cos, sin) = (&cos[place..place + half], &sin[place..place + half]);
-            let (first, second) = output.split_at_mut(half);
-            for index in 0..half {
-                let sin = sin[index] * direction;
-                first[index] = left[index] * cos[index] - right[index] * sin;
-                second[index] = right[index] * cos[index] + left[index] * sin;
+    in_pieces(
+        [&mut output],
+        head_dim,
+        #[inline(always)]
+        |first, [output]| {
+            for (row, output) in (first..).zip(output.chunks_exact_mut(head_dim)) {
+                let (batch, head, token) = (row / (heads * seq), row / seq % heads, row % seq);
+                let (left, right) = input.head([batch, head, token], head_dim).split_at(half);
+                let place = (batch % angles * seq + token) * half;
+                let (cos, sin) = (&cos[place..place + half], &sin[place..place + half]);
+                let (first, second) = output.split_at_mut(half);
+                for index in 0..half {
+                    let sin = sin[index] * direction;
+                    first[index] = left[index] * cos[index] - right[index] * sin;
+                    second[index] = right[index] * cos[index] + left[index] * sin;
+                }
             }
-        }
-    });
+        },
+    );
     tensor(output, shape)
 }
 
 /// Heads as they lie in memory, each in one piece; heads and tokens may stand in any order.
-struct Rows<'input> {
-    numbers: std::borrow::Cow<'input, [f32]>,
+struct Heads {
+    tensor: FlexTensor,
     strides: [usize; 3],
-    offset: usize,
 }
 
-impl<'input> Rows<'input> {
-    fn of(input: &'input FlexTensor) -> Self {
-        let layout = input.layout();
-        if let [batch, head, token, 1] = *layout.strides()
-            && let [Ok(batch), Ok(head), Ok(token)] = [batch, head, token].map(usize::try_from)
-        {
-            let numbers = input.storage::<f32>().into();
-            return Self { numbers, strides: [batch, head, token], offset: layout.start_offset() };
+impl Heads {
+    fn of(input: &FlexTensor) -> Self {
+        let strides = |tensor: &FlexTensor| match *tensor.layout().strides() {
+            [batch, head, token, 1] => {
+                let strides = [batch, head, token].map(usize::try_from);
+                strides.iter().all(Result::is_ok).then(|| strides.map(Result::unwrap_or_default))
+            }
+            _ => None,
+        };
+        if let Some(strides) = strides(input) {
+            return Self { tensor: input.clone(), strides };
         }
+        let tensor = input.to_contiguous();
         let [_, heads, seq, head_dim] = input.shape().dims::<4>();
-        let strides = [heads * seq * head_dim, seq * head_dim, head_dim];
-        Self { numbers: numbers(&input.to_contiguous()).to_vec().into(), strides, offset: 0 }
+        Self { tensor, strides: [heads * seq * head_dim, seq * head_dim, head_dim] }
     }
 
     #[inline(always)]
-    fn row(&self, place: [usize; 3], head_dim: usize) -> &[f32] {
-        let start =
-            self.offset + place.iter().zip(self.strides).map(|(at, stride)| at * stride).sum::<usize>();
-        &self.numbers[start..start + head_dim]
+    fn head(&self, place: [usize; 3], head_dim: usize) -> &[f32] {
+        let before: usize = place.iter().zip(self.strides).map(|(at, stride)| at * stride).sum();
+        &self.tensor.storage()[self.tensor.layout().start_offset() + before..][..head_dim]
     }
 }
 

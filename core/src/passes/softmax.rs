@@ -1,7 +1,7 @@
 //! A softmax of scores with what is added to them first: attention's masks.
 
 use super::exp::exp_below_zero;
-use super::memory::{changed, in_pieces, largest, numbers, sum};
+use super::memory::{changed, largest, numbers, sum};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
@@ -25,6 +25,8 @@ pub fn biased_softmax(scores: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
     };
     let [bias_batch, _, bias_rows, _] = bias.dims();
     assert_shape!(bias, [bias_batch, 1, bias_rows, keys]);
+    #[cfg(feature = "training")]
+    assert!(!bias.is_tracked(), "a bias without gradient");
     assert!([1, batch].contains(&bias_batch) && rows.is_multiple_of(bias_rows), "a bias for every row");
     Tensor::from_dispatch(Dispatch::softmax_of_sum(scores, bias.into_dispatch()))
 }
@@ -42,28 +44,41 @@ pub trait SoftmaxOps: Backend {
 impl SoftmaxOps for Flex {
     fn softmax_of(scores: FlexTensor) -> FlexTensor {
         let [.., keys] = scores.shape().dims::<4>();
-        changed(scores, |scores| {
-            in_pieces([scores], keys, |_, [scores]| scores.chunks_exact_mut(keys).for_each(normalise));
-        })
+        let (output, _) = changed(
+            scores,
+            keys,
+            #[inline(always)]
+            |_, scores| {
+                scores.chunks_exact_mut(keys).for_each(
+                    #[inline(always)]
+                    |row| normalise(row),
+                );
+            },
+        );
+        output
     }
 
     fn softmax_of_sum(scores: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let [batch, heads, rows, keys] = scores.shape().dims::<4>();
+        let [_, heads, rows, keys] = scores.shape().dims::<4>();
         let [bias_batch, _, bias_rows, _] = bias.shape().dims::<4>();
         let bias = bias.to_contiguous();
         let bias = numbers(&bias);
-        changed(scores, |scores| {
-            in_pieces([scores], keys, |first, [scores]| {
+        let (output, _) = changed(
+            scores,
+            keys,
+            #[inline(always)]
+            |first, scores| {
                 for (row, scores) in (first..).zip(scores.chunks_exact_mut(keys)) {
-                    let batch = row / (heads * rows) % batch.min(bias_batch);
+                    let batch = row / (heads * rows) % bias_batch;
                     let place = (batch * bias_rows + row % rows % bias_rows) * keys;
                     for (score, bias) in scores.iter_mut().zip(&bias[place..place + keys]) {
                         *score += bias;
                     }
                     normalise(scores);
                 }
-            });
-        })
+            },
+        );
+        output
     }
 }
 
@@ -82,7 +97,7 @@ fn normalise(row: &mut [f32]) {
 #[cfg(feature = "training")]
 mod recorded {
     use super::super::memory::dot;
-    use super::{SoftmaxOps, changed, in_pieces, numbers};
+    use super::{SoftmaxOps, changed, numbers};
     use burn::backend::autodiff::checkpoint::base::Checkpointer;
     use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn::backend::autodiff::grads::Gradients;
@@ -127,11 +142,17 @@ mod recorded {
     }
 
     /// `p · (∂ − Σ p ∂)`
+    ///
+    /// # Shapes
+    /// - all: `[batch, heads, rows, keys]`
     fn adjoint(output: &FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let [.., keys] = output.shape().dims::<4>();
         let output = numbers(output);
-        changed(gradient, |gradient| {
-            in_pieces([gradient], keys, |first, [gradient]| {
+        let (gradient, _) = changed(
+            gradient,
+            keys,
+            #[inline(always)]
+            |first, gradient| {
                 let output = output[first * keys..].chunks_exact(keys);
                 for (gradient, output) in gradient.chunks_exact_mut(keys).zip(output) {
                     let mean = dot(gradient, output);
@@ -139,7 +160,8 @@ mod recorded {
                         *gradient = output * (*gradient - mean);
                     }
                 }
-            });
-        })
+            },
+        );
+        gradient
     }
 }

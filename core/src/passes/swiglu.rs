@@ -1,7 +1,7 @@
 //! The gate of a feed-forward layer, `silu(g) · u`: Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
 
 use super::exp::sigmoid;
-use super::memory::{changed, in_pieces, numbers};
+use super::memory::{changed, numbers};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
@@ -31,19 +31,24 @@ impl GateOps for Flex {
     fn gated(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
         let up = up.to_contiguous();
         let up = numbers(&up);
-        changed(gate, |gate| {
-            in_pieces([gate], 1, |first, [gate]| {
+        let (output, _) = changed(
+            gate,
+            1,
+            #[inline(always)]
+            |first, gate| {
                 for (gate, up) in gate.iter_mut().zip(&up[first..]) {
                     *gate *= sigmoid(*gate) * up;
                 }
-            });
-        })
+            },
+        );
+        output
     }
 }
 
 #[cfg(feature = "training")]
 mod recorded {
-    use super::{GateOps, changed, in_pieces, sigmoid};
+    use super::super::memory::{in_pieces, owned};
+    use super::{GateOps, numbers, sigmoid};
     use burn::backend::autodiff::checkpoint::base::Checkpointer;
     use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn::backend::autodiff::grads::Gradients;
@@ -83,22 +88,26 @@ mod recorded {
     }
 
     /// `∂/∂g = u · s (1 + g (1 − s))` with `s` the sigmoid of `g`, and `∂/∂u = g · s`.
+    ///
+    /// # Shapes
+    /// - all: the same
     fn adjoint((gate, up): (FlexTensor, FlexTensor), gradient: FlexTensor) -> (FlexTensor, FlexTensor) {
         let gradient = gradient.to_contiguous();
-        let gradient = super::numbers(&gradient);
-        let mut by_up = None;
-        let by_gate = changed(gate, |gate| {
-            by_up = Some(changed(up, |up| {
-                in_pieces([gate, up], 1, |first, [gate, up]| {
-                    for ((gate, up), gradient) in gate.iter_mut().zip(up).zip(&gradient[first..]) {
-                        let share = sigmoid(*gate);
-                        let output = *gate * share;
-                        *gate = gradient * *up * (share + output * (1.0 - share));
-                        *up = gradient * output;
-                    }
-                });
-            }));
-        });
-        (by_gate, by_up.expect("both are changed"))
+        let gradient = numbers(&gradient);
+        let (mut gate, mut up) = (owned(gate), owned(up));
+        in_pieces(
+            [gate.storage_mut(), up.storage_mut()],
+            1,
+            #[inline(always)]
+            |first, [gate, up]| {
+                for ((gate, up), gradient) in gate.iter_mut().zip(up).zip(&gradient[first..]) {
+                    let share = sigmoid(*gate);
+                    let output = *gate * share;
+                    *gate = gradient * *up * (share + output * (1.0 - share));
+                    *up = gradient * output;
+                }
+            },
+        );
+        (gate, up)
     }
 }

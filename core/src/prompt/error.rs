@@ -126,7 +126,7 @@ impl PromptError {
             }
             Self::EmptyImageToken => "take the image token from the checkpoint's tokenizer",
             Self::TokenizerFile { .. } => {
-                "give the checkpoint's tokenizer.json; vocab.json and merges.txt alone are not enough"
+                "download the checkpoint's tokenizer.json again, whole; vocab.json and merges.txt alone are not enough"
             }
             Self::Encode { .. } | Self::Decode { .. } => {
                 "check that tokenizer.json belongs to this checkpoint"

@@ -64,7 +64,7 @@ pub struct DecodingArgs {
     #[arg(long, value_name = "N")]
     pub max_new_tokens: Option<usize>,
     /// Randomness; 0 takes the likeliest token.
-    #[arg(long, value_name = "T", value_parser = parse_temperature)]
+    #[arg(long, value_name = "T", value_parser = parse_temperature, allow_negative_numbers = true)]
     pub temperature: Option<f64>,
     /// Sample from the likeliest tokens whose probabilities reach P.
     #[arg(long, value_name = "P", value_parser = parse_share)]
@@ -159,6 +159,9 @@ pub struct ExportArgs {
     /// Folder of an adapter that was trained on the checkpoint, to be worked into the weights.
     #[arg(long, value_name = "ADAPTER")]
     pub merge: Option<PathBuf>,
+    /// Largest weight file, such as 5GB or 200MB; weights beyond it go into shards.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_shard_size: Option<usize>,
 }
 
 /// A precision on the command line.
@@ -319,6 +322,20 @@ pub struct RlArgs {
     /// Where the model trains.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
+}
+
+/// Bytes in the spelling of transformers' `max_shard_size`: decimal units, or none.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        other => return Err(format!("{other} is no unit; KB, MB and GB are")),
+    };
+    let size = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    size.filter(|size| *size > 0).ok_or_else(|| "not a size".to_owned())
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -27,7 +27,9 @@ pub fn run(arguments: &ExportArgs) -> Result<()> {
         Some(adapter) => merge(model, adapter)?,
         None => model,
     };
-    checkpoint::save(&arguments.out, &files, processor.config(), &model, arguments.dtype.into())?;
+    let (config, precision) = (processor.config(), arguments.dtype.into());
+    let largest = arguments.max_shard_size.unwrap_or(checkpoint::MAX_SHARD_BYTES);
+    checkpoint::save_in_shards(&arguments.out, &files, config, &model, precision, largest)?;
     eprintln!("wrote {}", arguments.out.display());
     Ok(())
 }

@@ -62,6 +62,12 @@ pub fn run(arguments: &InitArgs) -> Result<()> {
     checkpoint::refuse_filled(&arguments.out)?;
     let mut preset = preset(&arguments.preset).context("an unknown preset")?;
     let corpus = checkpoint::read_text(&arguments.corpus)?;
+    if corpus.trim().is_empty() {
+        bail!(
+            "{} has no words\nhint: give texts of the kind that the model is to read and write",
+            arguments.corpus.display()
+        );
+    }
     let tokenizer = train_tokenizer(&corpus, preset.tokenizer_vocab)
         .with_context(|| format!("cannot train a tokenizer on {}", arguments.corpus.display()))?;
     let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("no token {token}"));

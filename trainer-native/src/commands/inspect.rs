@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use fine_r1_core::config::ModelConfig;
 use fine_r1_core::model::VisionLanguageModel;
 use fine_r1_core::recognizer::Processor;
-use fine_r1_core::weights::{NameCheck, Precision, TensorFacts, check_names, read_header};
+use fine_r1_core::weights::{NameCheck, Precision, TensorFacts, WeightsError, check_names, read_header};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
@@ -57,9 +57,11 @@ struct InferenceBytes {
 /// Describes a checkpoint; what is missing or odd is part of the description, not an error.
 ///
 /// # Errors
-/// `config.json` is missing or of another architecture, or a weight file is damaged.
+/// `config.json` is missing or of another architecture, there are no weights at all, or, after the description, a weight file
+/// is missing or damaged.
 pub fn run(arguments: &InspectArgs) -> Result<()> {
-    let examined = examine(&arguments.model)?;
+    let mut examined = examine(&arguments.model)?;
+    let damage = examined.damage.take();
     let description = describe(arguments.model.display().to_string(), examined);
     let mut out = stdout().lock();
     if arguments.json {
@@ -67,7 +69,7 @@ pub fn run(arguments: &InspectArgs) -> Result<()> {
     } else {
         print(&mut out, &description)?;
     }
-    Ok(())
+    damage.map_or(Ok(()), Err)
 }
 
 /// What a folder holds, and how it fits together.
@@ -77,6 +79,8 @@ pub struct Examined {
     tensors: Vec<TensorFacts>,
     check: NameCheck,
     problems: Vec<String>,
+    /// The first weight file that is missing or damaged.
+    damage: Option<anyhow::Error>,
 }
 
 impl Examined {
@@ -116,25 +120,41 @@ pub fn examine(folder: &Path) -> Result<Examined> {
     let config = ModelConfig::from_json(&text)
         .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
     let mut problems = Vec::new();
+    let mut complain = |error: &anyhow::Error| {
+        problems.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+    };
     let processor =
         read.and_then(|files| Processor::new(&files).map_err(|error| checkpoint::explain(folder, &error)));
     if let Err(error) = processor {
-        problems.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+        complain(&error);
     }
     let files = checkpoint::weight_files(folder)?;
     let mut tensors: Vec<TensorFacts> = Vec::new();
+    let mut damage = None;
     for name in &files {
-        let bytes = checkpoint::map(folder, name)?;
-        let facts = read_header(name, &bytes)
-            .map_err(|error| anyhow!("{}: {error}\nhint: {}", folder.display(), error.hint()))?;
-        tensors.extend(facts);
+        let facts = checkpoint::map(folder, name).and_then(|bytes| {
+            let explain = |error: WeightsError| {
+                anyhow!("{}: {error}\nhint: {}", folder.join(name).display(), error.hint())
+            };
+            read_header(name, &bytes).map_err(explain)
+        });
+        match facts {
+            Ok(facts) => tensors.extend(facts),
+            Err(error) => {
+                complain(&error);
+                damage = damage.or(Some(error));
+            }
+        }
+    }
+    for tensor in tensors.iter().filter(|tensor| tensor.precision.is_none()) {
+        complain(&anyhow!("tensor `{}` is stored in another form than F32, F16 or BF16", tensor.name));
     }
     let check = check_names(&VisionLanguageModel::new(&config, &device::storage()?.device), &tensors);
-    Ok(Examined { config, files, tensors, check, problems })
+    Ok(Examined { config, files, tensors, check, problems, damage })
 }
 
 fn describe(model: String, examined: Examined) -> Description {
-    let Examined { config, files, tensors, check, problems } = examined;
+    let Examined { config, files, tensors, check, problems, .. } = examined;
     let mut dtypes = BTreeMap::new();
     for tensor in &tensors {
         let name = tensor.precision.map_or("other", Precision::torch_name);
@@ -217,7 +237,7 @@ fn print(out: &mut impl Write, description: &Description) -> io::Result<()> {
     writeln!(out, "stored as     {}", list(&description.dtypes))?;
     writeln!(out, "parameters    {}", description.total_parameters)?;
     for (part, count) in &description.parameters {
-        writeln!(out, "  {part:<12}{count}")?;
+        writeln!(out, "  {part:<14}{count}")?;
     }
     let memory = &description.inference_bytes;
     writeln!(

@@ -147,8 +147,9 @@ pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
         refuse_address(path, image)?;
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let photos =
-        images(&messages).map(|image| read_photo(&folder.join(image))).collect::<Result<Vec<_>>>()?;
+    let photos = images(&messages)
+        .map(|image| read_photo(&folder.join(plain_path(image))))
+        .collect::<Result<Vec<_>>>()?;
     if photos.len() < image_count(&messages) {
         bail!(
             "{}: an image part has no path\nhint: write {{\"type\": \"image\", \"image\": \"photo.jpg\"}}",
@@ -156,6 +157,11 @@ pub fn read_conversation(path: &Path) -> Result<(Vec<Message>, Vec<RgbImage>)> {
         );
     }
     Ok((messages, photos))
+}
+
+/// A path without the `file://` that Qwen's own examples write before it.
+fn plain_path(image: &str) -> &str {
+    image.strip_prefix("file://").unwrap_or(image)
 }
 
 /// Image parts name files: what cannot be one is said by the file of messages that names it.

@@ -28,8 +28,12 @@ pub fn read(row: &Cell, entry: &Entry) -> Result<Chat, RowError> {
         messages.push(Message { role, content });
     }
     check_turns(&messages, entry)?;
-    // A system message in the conversation wins over the row's.
-    if messages[0].role != Role::System
+    // A system message in the conversation wins over the row's; LlamaFactory takes an empty one for none.
+    let has_system = messages[0].role == Role::System;
+    if has_system && messages[0].content == Content::Text(String::new()) {
+        messages.remove(0);
+    }
+    if !has_system
         && let Some(system) = entry.column("system").and_then(|field| row.get(field)).and_then(Cell::as_text)
         && !system.is_empty()
     {
@@ -144,6 +148,18 @@ mod tests {
 
     fn read_json(row: Value, entry: &Entry) -> Result<Chat, RowError> {
         read(&row.into(), entry)
+    }
+
+    #[test]
+    fn an_empty_system_message_is_none() {
+        let entry = Entry::named(Form::Sharegpt, &[("messages", "conversations"), ("system", "rule")], &[]);
+        let turns = json!([
+            { "from": "system", "value": "" }, { "from": "human", "value": "Hello" }, { "from": "gpt", "value": "Hi" },
+        ]);
+        let (messages, _) =
+            read_json(json!({ "conversations": turns, "rule": "Be kind." }), &entry).expect("a sound row");
+        let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::User, Role::Assistant]);
     }
 
     #[test]

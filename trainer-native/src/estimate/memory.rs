@@ -9,17 +9,17 @@
 use super::{Adapted, Load, Training, Weights};
 use crate::optimizer::Part;
 use crate::trunk::Keep;
-use fine_r1_core::config::ModelConfig;
+use fine_r1_core::config::{Architecture, ModelConfig};
 use serde::Serialize;
 
 /// Bytes of a number in f32, in which everything but weights and activations is held.
 const F32: usize = size_of::<f32>();
 /// What activations take over what is counted: the allocator keeps freed blocks that the next tensor
-/// does not fit into, and gradients of several operations are in flight at a time. Measured on five
-/// recipes of three sizes by `tests/reference/estimate.py`, which found 1.3 to 1.6.
+/// does not fit into, and gradients of several operations are in flight at a time. `tests/reference/estimate.py`
+/// measures it on five recipes of three sizes.
 const SURPLUS: f64 = 1.35;
-/// What the allocator keeps at least of parts of a step that went before, whose tensors had other sizes: measured on
-/// GRPO and DAPO of a tiny checkpoint, whatever their micro-batches.
+/// What the allocator keeps in any case, of blocks of every size that once were: measured on a tiny checkpoint,
+/// whatever its batches.
 const KEPT: usize = 40 << 20;
 
 /// Where the bytes go at the peak.
@@ -57,13 +57,7 @@ impl Memory {
     /// What the allocator holds over what is counted, for so many bytes in flight.
     #[must_use]
     pub fn surplus_of(bytes: usize) -> usize {
-        ((SURPLUS - 1.0) * bytes as f64) as usize
-    }
-
-    /// The same behind parts of a step whose tensors had other sizes.
-    #[must_use]
-    pub fn after_other_parts(self) -> Self {
-        Self { surplus: self.surplus.max(KEPT), ..self }
+        KEPT + ((SURPLUS - 1.0) * bytes as f64) as usize
     }
 }
 
@@ -161,7 +155,8 @@ impl Activations {
             keys: tokens * kv_width,
             scores,
             inner: tokens * text.intermediate_size,
-            has_passes,
+            softmax_passes: has_passes,
+            layer_passes: has_passes,
             read: Read::of(is_lora || frozen.language_model, adapted, Part::LanguageModel),
         };
         let of_vision = |[count, longest]: [usize; 2]| Block {
@@ -169,7 +164,8 @@ impl Activations {
             keys: load.patches * vision.hidden_size,
             scores: vision.num_heads * count * longest * longest,
             inner: load.patches * vision.intermediate_size,
-            has_passes,
+            softmax_passes: has_passes,
+            layer_passes: has_passes && config.architecture == Architecture::Qwen25Vl,
             read: Read::of(is_lora || frozen.vision_tower, adapted, Part::VisionTower),
         };
         let (windows, images) = (of_vision(load.windows), of_vision(load.images));
@@ -241,8 +237,10 @@ struct Block {
     scores: usize,
     /// The feed-forward layer's width.
     inner: usize,
-    /// Whether it computes in passes of our own.
-    has_passes: bool,
+    /// Whether passes of our own compute its softmax.
+    softmax_passes: bool,
+    /// The same of its norms and its gate, which Qwen2-VL's tower has none of.
+    layer_passes: bool,
     /// What its trained weights keep.
     read: Read,
 }
@@ -278,15 +276,17 @@ impl Block {
     fn kept(&self) -> usize {
         let Read { norms, attention, attended, mlp, inner } = self.read;
         let kept = |is_kept: bool| usize::from(is_kept);
-        let scaled = 2 * kept(norms && !self.has_passes);
+        let scaled = 2 * kept(norms && !self.layer_passes);
         let streams = 3 + scaled + kept(attention) + kept(attended) + kept(mlp);
-        let (scores, gated) = if self.has_passes { (1, 2) } else { (3, 4) };
+        let scores = if self.softmax_passes { 1 } else { 3 };
+        let gated = if self.layer_passes { 2 } else { 4 };
         streams * self.stream + 2 * self.keys + scores * self.scores + (gated + kept(inner)) * self.inner
     }
 
     /// What going back through the widest place takes besides.
     fn in_flight(&self) -> usize {
-        let (inner, scores) = if self.has_passes { (1, 2) } else { (3, 6) };
+        let inner = if self.layer_passes { 1 } else { 3 };
+        let scores = if self.softmax_passes { 4 } else { 6 };
         (inner * self.inner).max(scores * self.scores) + 2 * self.stream
     }
 }

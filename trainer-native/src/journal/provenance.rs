@@ -31,7 +31,7 @@ pub struct Provenance {
     arguments: Vec<String>,
 }
 
-/// The state of the repository that the program was started in.
+/// The state of the repository that the program was built from, where that is still there.
 #[derive(Debug, Serialize)]
 struct Commit {
     id: String,
@@ -70,17 +70,20 @@ impl Provenance {
 }
 
 fn packages() -> BTreeMap<&'static str, String> {
+    // Where others use an older one, too, the newest is this program's: it stands last.
     let version = |name: &str| {
-        let (_, after) = LOCK.split_once(&format!("\nname = \"{name}\"\nversion = \""))?;
+        let (_, after) = LOCK.rsplit_once(&format!("\nname = \"{name}\"\nversion = \""))?;
         Some(after.split_once('"')?.0.to_owned())
     };
     PACKAGES.iter().filter_map(|name| Some((*name, version(name)?))).collect()
 }
 
-/// `None` outside of a repository, or without git.
+/// `None` without git, or where the program was carried to another machine.
 fn commit() -> Option<Commit> {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).stdin(Stdio::null()).output().ok()?;
+        let mut git = Command::new("git");
+        git.args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments);
+        let output = git.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let id = git(&["rev-parse", "HEAD"])?;
@@ -97,5 +100,6 @@ mod tests {
         let found = packages();
         assert_eq!(found.len(), PACKAGES.len(), "{found:?}");
         assert_eq!(found["burn"], "0.22.1");
+        assert!(found["safetensors"].starts_with("0.8."), "{found:?}");
     }
 }

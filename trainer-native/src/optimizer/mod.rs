@@ -106,16 +106,21 @@ impl AdamW {
         let [grown_1, grown_2] = [beta_1, beta_2].map(|beta| 1.0 - beta.powi(self.step));
         let moment = |kept: Option<Tensor<1>>| kept.unwrap_or_else(|| gradient.zeros_like());
         let [first, second] = [memory.first.take(), memory.second.take()].map(moment);
-        let moved = device::edit([weight, first, second, gradient], |[weight, first, second, gradient]| {
-            for (((weight, first), second), gradient) in
-                weight.iter_mut().zip(first).zip(second).zip(gradient)
-            {
-                *first = *first * beta_1 + *gradient * (1.0 - beta_1);
-                *second = *second * beta_2 + *gradient * *gradient * (1.0 - beta_2);
-                let direction = *first / grown_1 / ((*second / grown_2).sqrt() + epsilon);
-                *weight = *weight * pace.decay - direction * pace.rate;
-            }
-        });
+        let all = [weight, first, second, gradient];
+        let moved = device::edit(
+            all,
+            #[inline(always)]
+            |[weight, first, second, gradient]| {
+                for (((weight, first), second), gradient) in
+                    weight.iter_mut().zip(first).zip(second).zip(gradient)
+                {
+                    *first = *first * beta_1 + *gradient * (1.0 - beta_1);
+                    *second = *second * beta_2 + *gradient * *gradient * (1.0 - beta_2);
+                    let direction = *first / grown_1 / ((*second / grown_2).sqrt() + epsilon);
+                    *weight = *weight * pace.decay - direction * pace.rate;
+                }
+            },
+        );
         let [weight, first, second] = match moved {
             Ok([weight, first, second, _]) => [weight, first, second],
             Err([weight, first, second, gradient]) => {

@@ -1,7 +1,7 @@
 //! What a recipe may say: entries that no run can make sense of are refused by their key.
 
-use super::overlay::leaves;
 use super::recipe::RlRecipe;
+use crate::entries::entries;
 use anyhow::{Result, bail};
 use fine_r1_core::image::perturb::NOISE_STEPS;
 use std::path::Path;
@@ -21,7 +21,7 @@ impl RlRecipe {
     /// There is one; the message names its key.
     pub fn check(&self) -> Result<()> {
         let is_odd = |value: &toml::Value| value.as_float().is_some_and(|number| !number.is_finite());
-        let entries = leaves(toml::Table::try_from(self)?);
+        let entries = entries(toml::Table::try_from(self)?);
         if let Some((key, _)) = entries.iter().find(|(_, value)| is_odd(value)) {
             bail!("`{key}` must be a finite number\nhint: set it in the recipe, or with --set {key}=…");
         }

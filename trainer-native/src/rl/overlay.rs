@@ -1,7 +1,6 @@
 //! Settings laid over settings: what was typed over the file, the file over the objective's defaults.
 
 use anyhow::{Result, bail};
-use std::collections::BTreeMap;
 
 /// Puts `table.key=value` into a table; a bare word stands for itself.
 ///
@@ -39,36 +38,9 @@ pub fn merge(below: &mut toml::Table, above: toml::Table) {
     }
 }
 
-/// Everything that is no table, by its path.
-pub fn leaves(table: toml::Table) -> BTreeMap<String, toml::Value> {
-    let mut found = BTreeMap::new();
-    collect(table, "", &mut found);
-    found
-}
-
-fn collect(table: toml::Table, above: &str, found: &mut BTreeMap<String, toml::Value>) {
-    for (key, value) in table {
-        let path = if above.is_empty() { key } else { format!("{above}.{key}") };
-        match value {
-            toml::Value::Table(inner) => collect(inner, &path, found),
-            value => {
-                found.insert(path, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn leaves_have_their_path() {
-        let table: toml::Table = "e = 1\n[a]\nd = 2\n[a.b]\nc = 3\n".parse().expect("TOML");
-        let found: Vec<String> =
-            leaves(table).into_iter().map(|(path, value)| format!("{path}={value}")).collect();
-        assert_eq!(found, ["a.b.c=3", "a.d=2", "e=1"]);
-    }
 
     #[test]
     fn entries_of_tables_are_set_by_their_path() {

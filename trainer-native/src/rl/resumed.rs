@@ -1,14 +1,12 @@
 //! What a run that is gone on with does otherwise than it did.
 
-use super::overlay::leaves;
 use super::recipe::RlRecipe;
 use crate::checkpoint::read_text;
+use crate::entries::{self, RECIPE};
 use anyhow::{Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What a run's folder has of its settings.
-pub const RECIPE: &str = "recipe.toml";
+const OBJECTIVE: &str = "objective";
 
 /// Holds a recipe against the one that the run was begun with; gives what differs, an entry a line.
 ///
@@ -20,12 +18,12 @@ pub fn differences(folder: &Path, recipe: &RlRecipe) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let text = read_text(&path)?;
-    let Ok(before) = toml::from_str::<RlRecipe>(&text) else {
-        return Ok(vec![format!("{} is no recipe any more: nothing can be compared", path.display())]);
-    };
     // Runs of earlier versions do not say.
     let says_objective = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(OBJECTIVE));
-    if says_objective && before.objective != recipe.objective {
+    if let Ok(before) = toml::from_str::<RlRecipe>(&text)
+        && says_objective
+        && before.objective != recipe.objective
+    {
         bail!(
             "{} holds a run of `{}`, which cannot be gone on with as `{}`\nhint: go on with `{} --resume`, or choose \
              another output_dir",
@@ -35,26 +33,7 @@ pub fn differences(folder: &Path, recipe: &RlRecipe) -> Result<Vec<String>> {
             before.objective.name()
         );
     }
-    let (before, now) = (entries(&before)?, entries(recipe)?);
-    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-    let value = |entries: &BTreeMap<String, String>, key: &String| {
-        entries.get(key).map_or("absent".to_owned(), String::clone)
-    };
-    Ok(keys
-        .into_iter()
-        // The folder is the one that is looked at, however it is spelled.
-        .filter(|key| ![OBJECTIVE, "output_dir"].contains(&key.as_str()))
-        .filter(|key| before.get(*key) != now.get(*key))
-        .map(|key| format!("{key} is {}, was {}", value(&now, key), value(&before, key)))
-        .collect())
-}
-
-const OBJECTIVE: &str = "objective";
-
-/// All entries by their path.
-fn entries(recipe: &RlRecipe) -> Result<BTreeMap<String, String>> {
-    let found = leaves(toml::Table::try_from(recipe)?);
-    Ok(found.into_iter().map(|(path, value)| (path, value.to_string())).collect())
+    entries::differences(folder, recipe, &[OBJECTIVE])
 }
 
 #[cfg(test)]

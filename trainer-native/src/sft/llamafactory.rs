@@ -8,11 +8,13 @@ use anyhow::{Result, bail};
 use toml::{Table, Value};
 
 /// Keys that may have one value only, because it is what this program does.
-const FIXED: [(&str, &[&str]); 8] = [
+const FIXED: [(&str, &[&str]); 10] = [
     ("do_train", &["true"]),
     ("template", &["qwen2_vl"]),
     ("fp16", &["false"]),
-    ("overwrite_output_dir", &["false"]),
+    ("quantization_method", &["bnb", "bitsandbytes"]),
+    ("resume_from_checkpoint", &["false", "null", "None"]),
+    ("streaming", &["false"]),
     ("save_only_model", &["false"]),
     ("save_strategy", &["steps"]),
     ("logging_strategy", &["steps"]),
@@ -20,8 +22,9 @@ const FIXED: [(&str, &[&str]); 8] = [
 ];
 
 /// Keys about how other programs compute; nothing here depends on them.
-const WITHOUT_MEANING: [&str; 21] = [
+const WITHOUT_MEANING: [&str; 30] = [
     "auto_find_batch_size",
+    "buffer_size",
     "dataloader_num_workers",
     "dataloader_pin_memory",
     "ddp_find_unused_parameters",
@@ -31,17 +34,26 @@ const WITHOUT_MEANING: [&str; 21] = [
     "flash_attn",
     "include_num_input_tokens_seen",
     "local_rank",
+    "logging_first_step",
     "low_cpu_mem_usage",
     "overwrite_cache",
+    // Nothing is overwritten: a folder that holds a run is refused, or gone on with by --resume.
+    "overwrite_output_dir",
     "preprocessing_batch_size",
     "preprocessing_num_workers",
     "report_to",
     "run_name",
+    "save_safetensors",
+    "tf32",
     "tokenized_path",
     "torch_compile",
     "trust_remote_code",
     "use_fast_tokenizer",
     "use_unsloth",
+    "video_fps",
+    "video_max_pixels",
+    "video_maxlen",
+    "video_min_pixels",
 ];
 
 /// Brings a table to the recipe's own keys; returns the keys that were left out because they have no

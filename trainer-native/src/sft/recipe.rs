@@ -245,7 +245,7 @@ impl Default for SftRecipe {
             seed: 42,
             save_steps: 500,
             save_total_limit: 2,
-            logging_steps: 10,
+            logging_steps: 1,
             plot_loss: true,
             load_best_model_at_end: false,
             freeze_vision_tower: true,
@@ -356,6 +356,7 @@ impl SftRecipe {
                 ),
             ),
             ("save_steps", is_count(self.save_steps)),
+            ("freeze_language_model", (self.trains_something(), "false where everything else is frozen")),
             ("logging_steps", is_count(self.logging_steps)),
             ("learning_rate", is_above_zero(self.learning_rate)),
             (
@@ -377,6 +378,13 @@ impl SftRecipe {
             }
         }
         self.check_data_keys()
+    }
+
+    /// Adapters are trained beside frozen parts, and refuse by themselves where they have no place.
+    fn trains_something(&self) -> bool {
+        let all_frozen =
+            self.freeze_vision_tower && self.freeze_multi_modal_projector && self.freeze_language_model;
+        self.finetuning_type != FinetuningType::Full || !all_frozen
     }
 
     /// Keys that exclude or need one another.

@@ -13,6 +13,7 @@ use crate::adapter::{AdapterConfig, Adapting};
 use crate::checkpoint::{self, write_file};
 use crate::dataset::Conversation;
 use crate::device::OpenDevice;
+use crate::entries::{self, RECIPE};
 use crate::journal::{Entry, Evaluation, Journal, Provenance, Training};
 use crate::optimizer::{AdamW, NamedGradients, Rates, clip};
 use crate::progress::{Progress, interrupted};
@@ -33,6 +34,11 @@ use std::path::Path;
 pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()> {
     let folder = RunFolder::new(&recipe.output_dir);
     let start = folder.start(resume)?;
+    if resume {
+        for difference in entries::differences(folder.path(), recipe, &[])? {
+            eprintln!("warning: gone on with otherwise than before: {difference}");
+        }
+    }
     let (files, processor) = read_processor(recipe)?;
     let plan = Plan::new(recipe, survey(recipe, &processor, Depth::Headers)?)?;
     let mut run = Run::load(recipe, device, folder, &start, files, processor, &plan)?;
@@ -97,9 +103,11 @@ pub fn train(recipe: &SftRecipe, device: &OpenDevice, resume: bool) -> Result<()
             progress.begin_window();
         }
         let stop = interrupted();
-        let saves = done == total || done.is_multiple_of(recipe.save_steps) || stop;
+        let is_due = done == total || done.is_multiple_of(recipe.save_steps);
+        let saves = is_due || stop;
         let measures = recipe.eval_steps > 0 && done.is_multiple_of(recipe.eval_steps);
-        if !validation.is_empty() && (measures || (saves && !stop)) {
+        // What a run that is not stopped here would measure is measured: it is not come back to.
+        if !validation.is_empty() && (measures || is_due) {
             run.measure(&validation, done, saves, &mut journal)?;
         }
         if saves {
@@ -181,7 +189,7 @@ impl<'recipe> Run<'recipe> {
     fn begin(&self, device: &OpenDevice) -> Result<Journal<Entry>> {
         self.folder.open()?;
         let path = self.folder.path();
-        write_file(&path.join("recipe.toml"), toml::to_string_pretty(self.recipe)?.as_bytes())?;
+        write_file(&path.join(RECIPE), toml::to_string_pretty(self.recipe)?.as_bytes())?;
         Provenance::now(self.facts.step, self.recipe.seed, device.name).write(path)?;
         Journal::open(path, self.facts.step)
     }

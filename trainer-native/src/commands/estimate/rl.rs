@@ -92,7 +92,7 @@ fn phases(
     let update = Memory {
         reference,
         pictures: loads.learnt_pictures + kept_features,
-        ..trainee.peak(&loads.updates, program).after_other_parts()
+        ..trainee.peak(&loads.updates, program)
     };
     let mut phases = BTreeMap::from([
         ("rollouts", busy(rollouts, loads.rollouts.in_flight(&trainee))),

@@ -7,8 +7,12 @@ use whatlang::{Detector, Lang, Script};
 
 /// Letters of another script that a text may have: a name, a unit.
 const STRANGE_SHARE: f64 = 0.01;
+/// As many of them are no name any more, however long the text.
+const MOST_STRANGE: usize = 8;
 /// Shorter paragraphs are too short to tell a language by.
 const SHORTEST_PARAGRAPH: usize = 80;
+/// The same of sentences, which are full of names.
+const SHORTEST_SENTENCE: usize = 60;
 
 /// The language of a code such as `en` or `eng`.
 #[must_use]
@@ -37,7 +41,7 @@ pub fn language(code: &str) -> Option<Lang> {
 /// whatever language their owners speak.
 ///
 /// # Errors
-/// The text as a whole, or one of its paragraphs, is in another language or script.
+/// The text as a whole, one of its paragraphs or one of its sentences is in another language or script.
 pub fn check(text: &str, names: &[String], wanted: Lang) -> Result<(), String> {
     let mut plain = text.to_owned();
     for name in names {
@@ -49,13 +53,15 @@ pub fn check(text: &str, names: &[String], wanted: Lang) -> Result<(), String> {
         count += 1;
         strange += usize::from(is_strange(letter, wanted));
     }
-    if strange as f64 > STRANGE_SHARE * count as f64 {
+    if strange > MOST_STRANGE || strange as f64 > STRANGE_SHARE * count as f64 {
         return Err(format!("{strange} of {count} letters are of another script"));
     }
     let detector = Detector::new();
     let whole = std::iter::once(plain.as_str());
     let paragraphs = plain.split("\n\n").filter(|paragraph| paragraph.chars().count() >= SHORTEST_PARAGRAPH);
-    for piece in whole.chain(paragraphs) {
+    let sentences =
+        plain.split(['.', '!', '?', '\n']).filter(|sentence| sentence.chars().count() >= SHORTEST_SENTENCE);
+    for piece in whole.chain(paragraphs).chain(sentences) {
         if let Some(found) = detector.detect(piece)
             && found.lang() != wanted
             && found.is_reliable()
@@ -90,6 +96,12 @@ mod tests {
         assert_eq!(check(GERMAN, &[], Lang::Deu), Ok(()));
         assert!(check(GERMAN, &[], Lang::Eng).unwrap_err().contains("German"));
         assert!(check(&format!("{ENGLISH} {ENGLISH} {ENGLISH}\n\n{GERMAN}"), &[], Lang::Eng).is_err());
+        // A sentence in the middle of a long text.
+        let long = format!("{ENGLISH} ").repeat(12);
+        let (german, _) = GERMAN.split_once(". ").expect("two sentences");
+        assert!(check(&format!("{long}{german}. {long}"), &[], Lang::Eng).unwrap_err().contains("German"));
+        let chinese = "这架飞机的机身很长，机翼下有两台发动机。";
+        assert!(check(&format!("{long}{chinese} {long}"), &[], Lang::Eng).unwrap_err().contains("script"));
         let mixed = ENGLISH.replace("black hood", "黑色的头罩");
         assert!(check(&mixed, &[], Lang::Eng).unwrap_err().contains("script"));
     }
