@@ -186,7 +186,7 @@ fn what_a_resumed_run_does_otherwise_is_told() {
     assert!(output.status.success(), "{said}");
     let told: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: gone on with")).collect();
     assert_eq!(told.len(), 2, "{said}");
-    assert!(told[0].ends_with("learning_rate is 1e-5, was 0.0001"), "{said}");
+    assert!(told[0].ends_with("learning_rate is 0.00001, was 0.0001"), "{said}");
     assert!(told[1].ends_with("max_steps is 3, was 2"), "{said}");
 }
 

@@ -49,10 +49,7 @@ impl SoftmaxOps for Flex {
             keys,
             #[inline(always)]
             |_, scores| {
-                scores.chunks_exact_mut(keys).for_each(
-                    #[inline(always)]
-                    |row| normalise(row),
-                );
+                scores.chunks_exact_mut(keys).for_each(normalise);
             },
         );
         output

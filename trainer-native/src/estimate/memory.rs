@@ -19,8 +19,8 @@ const F32: usize = size_of::<f32>();
 /// measures it on five recipes of three sizes.
 const SURPLUS: f64 = 1.35;
 /// What the allocator keeps in any case, of blocks of every size that once were: measured on a tiny checkpoint,
-/// whatever its batches.
-const KEPT: usize = 40 << 20;
+/// whatever its batches; several threads may keep half as much again.
+const KEPT: usize = 20 << 20;
 
 /// Where the bytes go at the peak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
