@@ -11,37 +11,22 @@ fn read_golden(name: &str) -> Vec<u8> {
 
 /// A PNG that announces this size and has hardly any pixels.
 fn png_of(width: u32, height: u32) -> Vec<u8> {
-    png_with(width, height, &[])
-}
-
-/// A small PNG whose colour profile unfolds to so many bytes of nothing.
-fn png_with_profile(profile_bytes: usize) -> Vec<u8> {
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    let block = vec![0; 1 << 20];
-    for _ in 0..profile_bytes >> 20 {
-        packed.write_all(&block).expect("room");
-    }
-    // Its name, and the only method there is.
-    let profile = [b"bomb\0\0".as_slice(), &packed.finish().expect("room")].concat();
-    png_with(32, 32, &profile)
-}
-
-fn png_with(width: u32, height: u32, profile: &[u8]) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let [width, height] = [width, height].map(u32::to_be_bytes);
     // 8 bits, RGB, and the only methods there are.
     let header = [&width[..], &height[..], &[8, 2, 0, 0, 0]].concat();
     // A deflate stream of one stored block of no bytes.
     let pixels = [0x78, 0x01, 0x01, 0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01];
-    let chunks =
-        [(b"IHDR", header.as_slice()), (b"iCCP", profile), (b"IDAT", pixels.as_slice()), (b"IEND", &[])];
-    for (kind, body) in chunks.into_iter().filter(|(kind, body)| *kind != b"iCCP" || !body.is_empty()) {
-        png.extend((body.len() as u32).to_be_bytes());
-        let chunk = [kind, body].concat();
-        png.extend(&chunk);
-        png.extend(crc32(&chunk).to_be_bytes());
+    for (kind, body) in [(b"IHDR", header.as_slice()), (b"IDAT", pixels.as_slice()), (b"IEND", &[])] {
+        png.extend(png_chunk(kind, body));
     }
     png
+}
+
+fn png_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let checked = [kind, body].concat();
+    let length = (body.len() as u32).to_be_bytes();
+    [&length[..], &checked, &crc32(&checked).to_be_bytes()].concat()
 }
 
 /// The checksum of PNG chunks (ISO 3309).
@@ -86,7 +71,7 @@ fn photos_that_cannot_be_read_are_refused_by_name() {
     bmp_bomb[22..26].copy_from_slice(&60_000_u32.to_le_bytes());
     let mut webp = read_golden("lossless.webp");
     webp.truncate(webp.len() / 2);
-    let files: [(&str, Vec<u8>, &[&str]); 17] = [
+    let files: [(&str, Vec<u8>, &[&str]); 16] = [
         ("empty.png", Vec::new(), &["0 bytes"]),
         ("text.png", b"This is no picture.".to_vec(), &["unknown image format"]),
         ("page.jpg", b"<!DOCTYPE html><html></html>".to_vec(), &["unknown image format"]),
@@ -98,7 +83,6 @@ fn photos_that_cannot_be_read_are_refused_by_name() {
         ("arithmetic.jpg", arithmetic, &["unsupported jpeg", "arithmetic coding is not supported", "hint: "]),
         ("truncated.webp", webp, &["webp"]),
         ("bomb.png", png_of(60_000, 60_000), &["60000 x 60000"]),
-        ("profile.png", png_with_profile(200 << 20), &["png"]),
         ("bomb.jpg", jpeg_bomb, &["65535 x 65535"]),
         ("bomb.bmp", bmp_bomb, &["60000 x 60000"]),
         ("bomb.gif", gif_bomb, &["65535 x 65535"]),
@@ -171,13 +155,25 @@ fn every_golden_picture_is_read() {
     assert_eq!(trainer(fixed.iter().chain(&names)).json_lines().len(), names.len());
 }
 
-/// A profile of 200 MiB is not unfolded before it is refused.
+/// A profile is of no use here, and one of a few bytes may unfold to gigabytes: the pixels are read without it.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_bomb_of_a_profile_takes_no_memory() {
-    let scratch = Scratch::new();
-    let model = golden_checkpoint("qwen2_vl");
-    let bomb = scratch.write("profile.png", png_with_profile(200 << 20));
-    let peak = crate::program::peak_bytes(["recognize", &bomb, "--model", &model], 2);
-    assert!(peak < 128 << 20, "{} MiB", peak >> 20);
+fn a_profile_that_unfolds_without_end_takes_no_memory() {
+    const UNFOLDED_MIB: usize = 200;
+    /// The program, a tiny model and the photo.
+    const MOST_MIB: u64 = 128;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..UNFOLDED_MIB {
+        packed.write_all(&vec![0; 1 << 20]).expect("room");
+    }
+    // Its name, and the only method there is.
+    let profile = [b"bomb\0\0".as_slice(), &packed.finish().expect("room")].concat();
+    // Behind the signature and the header.
+    let mut png = read_golden("rgb.png");
+    png.splice(33..33, png_chunk(b"iCCP", &profile));
+    let (scratch, model) = (Scratch::new(), golden_checkpoint("qwen2_vl"));
+    let bomb = scratch.write("profile.png", png);
+    let peak =
+        crate::program::peak_bytes(["recognize", &bomb, "--model", &model, "--max-new-tokens", "1"], 0);
+    assert!(peak >> 20 < MOST_MIB, "{} MiB", peak >> 20);
 }
