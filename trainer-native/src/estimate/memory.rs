@@ -18,7 +18,7 @@ const F32: usize = size_of::<f32>();
 /// does not fit into, and gradients of several operations are in flight at a time. `tests/reference/estimate.py`
 /// measures it on five recipes of three sizes.
 const SURPLUS: f64 = 1.35;
-/// What the allocator keeps in any case, of blocks of every size that once were: measured on a tiny checkpoint,
+/// What the allocator keeps for every worker, of blocks of every size that once were: measured on a tiny checkpoint,
 /// whatever its batches; several threads may keep half as much again.
 const KEPT: usize = 20 << 20;
 
@@ -54,10 +54,10 @@ impl Memory {
         self.program + models + step + self.surplus
     }
 
-    /// What the allocator holds over what is counted, for so many bytes in flight.
+    /// What the allocator holds over what is counted, where so many bytes are in flight and so many work.
     #[must_use]
-    pub fn surplus_of(bytes: usize) -> usize {
-        KEPT + ((SURPLUS - 1.0) * bytes as f64) as usize
+    pub fn surplus_of(bytes: usize, workers: usize) -> usize {
+        workers * KEPT + ((SURPLUS - 1.0) * bytes as f64) as usize
     }
 }
 
@@ -91,8 +91,13 @@ impl Trainee<'_> {
         let group = |loads: &[Load]| -> usize {
             loads.iter().map(|load| one_pass(load).at_peak(weights.trained * F32, weights.head * F32)).sum()
         };
-        let during_passes =
-            updates.iter().flat_map(|update| update.chunks(workers)).map(group).max().unwrap_or(0);
+        let groups = || updates.iter().flat_map(|update| update.chunks(workers));
+        let during_passes = groups().map(group).max().unwrap_or(0);
+        // Blocks that are free again when gradients are made, and of other sizes than those.
+        let left = groups()
+            .map(|loads| loads.iter().map(|load| one_pass(load).before_gradients()).sum())
+            .max()
+            .unwrap_or(0);
         let sum = usize::from(has_sum) * weights.trained * F32;
         // The update: gradients go one by one, each with a handful of numbers a weight in flight.
         let during_update = weights.trained * F32 + 5 * weights.largest * F32;
@@ -105,7 +110,7 @@ impl Trainee<'_> {
             optimizer: self.optimizer(),
             gradients,
             activations,
-            surplus: Memory::surplus_of(activations),
+            surplus: Memory::surplus_of(left, workers),
             ..Memory::default()
         }
     }
@@ -208,10 +213,15 @@ impl Activations {
         }
     }
 
+    /// What is kept, and what is in flight, when the way back begins.
+    fn before_gradients(&self) -> usize {
+        self.kept + self.scores.max(self.in_flight)
+    }
+
     /// The pass at its worst: before the way back with all that is kept, or at its end with all
     /// gradients.
     fn at_peak(&self, gradients: usize, head: usize) -> usize {
-        let before = self.kept + self.scores.max(self.in_flight) + head;
+        let before = self.before_gradients() + head;
         let after = gradients + head + self.in_flight;
         before.max(after)
     }

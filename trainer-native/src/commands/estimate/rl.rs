@@ -78,7 +78,7 @@ fn phases(
     };
     let busy = |memory: Memory, activations: usize| Memory {
         activations,
-        surplus: Memory::surplus_of(activations),
+        surplus: Memory::surplus_of(activations, trainee.training.workers),
         ..memory
     };
     let rollouts = Memory {
