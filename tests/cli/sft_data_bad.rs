@@ -75,6 +75,29 @@ fn a_check_reports_every_bad_row_with_file_and_line() {
 }
 
 #[test]
+fn a_check_hears_of_every_set_though_one_cannot_be_read() {
+    let folder = data_folder();
+    folder.write(
+        "dataset_info.json",
+        json!({ "cut": { "file_name": "cut.json" }, "rows": { "file_name": "rows.json" } }).to_string(),
+    );
+    folder.write("cut.json", "[{ \"instruction\": \"One?\", ");
+    folder.write("rows.json", json!([good("One?"), { "instruction": "Two?" }]).to_string());
+    let run = trainer(check_arguments(&folder, &["--json", "--set", "dataset=cut,absent,rows"]));
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let report: Value = serde_json::from_str(&run.stdout).expect("a report in spite of all");
+    let sets = report["data_sets"].as_array().expect("a list");
+    assert_eq!(sets.iter().map(|set| &set["readable"]).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!((&report["rows"], &report["bad_rows"]), (&json!(2), &json!(1)));
+    for named in ["cut.json", "no data set `absent`", "no assistant message"] {
+        assert!(run.stderr.contains(named), "{named}: {}", run.stderr);
+    }
+    let run = trainer(train_arguments(&folder, &["dataset=rows,cut"]));
+    assert_eq!((run.code, folder.at("run").exists()), (Some(2), false), "{}", run.stderr);
+    assert!(run.stderr.contains("cut.json"), "{}", run.stderr);
+}
+
+#[test]
 fn files_and_descriptions_that_are_none_are_refused() {
     let mut refusals = Refusals::default();
     let folder = folder_with(&json!([good("One?")]));

@@ -1,7 +1,7 @@
 //! A value in a row of a data set, wherever the row comes from.
 
+use indexmap::IndexMap;
 use serde_json::{Number, Value};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What JSON and Parquet both come to.
@@ -19,8 +19,8 @@ pub enum Cell {
     Bytes(Arc<[u8]>),
     /// A list.
     List(Vec<Cell>),
-    /// Fields by name.
-    Object(BTreeMap<String, Cell>),
+    /// Fields by name, in their order.
+    Object(IndexMap<String, Cell>),
 }
 
 impl Cell {
@@ -59,6 +59,25 @@ impl Cell {
             Self::List(cells) => Some(cells),
             _ => None,
         }
+    }
+
+    /// As JSON; `None` where there are bytes in it.
+    #[must_use]
+    pub fn to_json(&self) -> Option<Value> {
+        Some(match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::Bytes(_) => return None,
+            Self::List(cells) => Value::Array(cells.iter().map(Self::to_json).collect::<Option<_>>()?),
+            Self::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .map(|(name, cell)| Some((name.clone(), cell.to_json()?)))
+                    .collect::<Option<_>>()?,
+            ),
+        })
     }
 
     /// What it is, in words.

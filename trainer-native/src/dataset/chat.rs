@@ -4,7 +4,7 @@
 //! <https://github.com/hiyouga/LLaMA-Factory/blob/v0.9.3/src/llamafactory/data/converter.py>. What newer
 //! versions add to the system message of the openai form ("detailed thinking off") is another model's.
 
-use super::{Cell, Entry, RowError, cell::kind, split_content};
+use super::{Cell, Entry, RowError, cell::kind, split_content, tools};
 use fine_r1_core::prompt::{Content, Message, Part, Role};
 
 /// A conversation, and where its image parts say their images are; those that do not say have the
@@ -20,14 +20,31 @@ pub fn read(row: &Cell, entry: &Entry) -> Result<Chat, RowError> {
     let Some(turns) = row.get(field).and_then(Cell::as_list) else {
         return Err(RowError::Messages { field: field.to_owned(), found: kind(row.get(field)) });
     };
-    let mut messages = Vec::with_capacity(turns.len() + 1);
+    let mut messages: Vec<Message> = Vec::with_capacity(turns.len() + 1);
+    let mut speakers: Vec<(usize, Speaker)> = Vec::with_capacity(turns.len());
     let mut addresses = Vec::new();
-    for (index, turn) in turns.iter().enumerate() {
-        let role = read_role(turn, entry, index + 1)?;
-        let content = read_content(turn, entry, index + 1, &mut addresses)?;
-        messages.push(Message { role, content });
+    for (turn, number) in turns.iter().zip(1..) {
+        let speaker = read_speaker(turn, entry, number)?;
+        let content = match speaker {
+            Speaker::Caller => read_calls(turn, entry, number)?,
+            Speaker::Tool => tools::response(read_content(turn, entry, number, &mut addresses)?),
+            _ => read_content(turn, entry, number, &mut addresses)?,
+        };
+        match messages.last_mut() {
+            // Several tools may answer at once.
+            Some(message)
+                if speaker == Speaker::Tool && speakers.last().is_some_and(|last| last.1 == speaker) =>
+            {
+                let before = std::mem::replace(&mut message.content, Content::Text(String::new()));
+                message.content = tools::responses(before, content);
+            }
+            _ => {
+                messages.push(Message { role: speaker.role(), content });
+                speakers.push((number, speaker));
+            }
+        }
     }
-    check_turns(&messages, entry)?;
+    check_turns(&speakers, entry)?;
     // A system message in the conversation wins over the row's; LlamaFactory takes an empty one for none.
     let has_system = messages[0].role == Role::System;
     if has_system && messages[0].content == Content::Text(String::new()) {
@@ -42,26 +59,69 @@ pub fn read(row: &Cell, entry: &Entry) -> Result<Chat, RowError> {
     Ok((messages, addresses))
 }
 
-fn read_role(turn: &Cell, entry: &Entry, number: usize) -> Result<Role, RowError> {
+/// Who speaks in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    User,
+    Assistant,
+    System,
+    /// The assistant, to a tool.
+    Caller,
+    Tool,
+}
+
+impl Speaker {
+    const ALL: [Self; 5] = [Self::User, Self::Assistant, Self::System, Self::Caller, Self::Tool];
+
+    /// The word that a data set has for it.
+    fn tag(self, entry: &Entry) -> &str {
+        entry.tag(match self {
+            Self::User => "user_tag",
+            Self::Assistant => "assistant_tag",
+            Self::System => "system_tag",
+            Self::Caller => "function_tag",
+            Self::Tool => "observation_tag",
+        })
+    }
+
+    /// In whose place the model sees it.
+    fn role(self) -> Role {
+        match self {
+            Self::User | Self::Tool => Role::User,
+            Self::Assistant | Self::Caller => Role::Assistant,
+            Self::System => Role::System,
+        }
+    }
+}
+
+fn read_speaker(turn: &Cell, entry: &Entry, number: usize) -> Result<Speaker, RowError> {
     let field = entry.tag("role_tag");
     let Some(word) = turn.get(field).and_then(Cell::as_text) else {
         return Err(RowError::Message { number, field: field.to_owned() });
     };
-    if [entry.tag("observation_tag"), entry.tag("function_tag")].contains(&word)
-        || turn.get("tool_calls").and_then(Cell::as_list).is_some_and(|calls| !calls.is_empty())
-    {
-        return Err(RowError::Unsupported { what: "calls of tools" });
+    let speaker = Speaker::ALL.into_iter().find(|speaker| speaker.tag(entry) == word);
+    match speaker {
+        Some(Speaker::Assistant) if tool_calls(turn).is_some() => Ok(Speaker::Caller),
+        Some(speaker) => Ok(speaker),
+        None => Err(RowError::Role {
+            number,
+            found: word.to_owned(),
+            expected: Speaker::ALL.map(|speaker| speaker.tag(entry)).join(", "),
+        }),
     }
-    let roles = [
-        (entry.tag("user_tag"), Role::User),
-        (entry.tag("assistant_tag"), Role::Assistant),
-        (entry.tag("system_tag"), Role::System),
-    ];
-    roles.iter().find(|(tag, _)| *tag == word).map(|(_, role)| *role).ok_or_else(|| RowError::Role {
-        number,
-        found: word.to_owned(),
-        expected: roles.map(|(tag, _)| tag).join(", "),
-    })
+}
+
+/// OpenAI's list of calls in a message of the assistant.
+fn tool_calls(turn: &Cell) -> Option<&[Cell]> {
+    turn.get("tool_calls").and_then(Cell::as_list).filter(|calls| !calls.is_empty())
+}
+
+fn read_calls(turn: &Cell, entry: &Entry, number: usize) -> Result<Content, RowError> {
+    let calls = match tool_calls(turn) {
+        Some(calls) => tools::calls_of_list(calls),
+        None => turn.get(entry.tag("content_tag")).and_then(Cell::as_text).and_then(tools::calls_of_text),
+    };
+    calls.map(Content::Text).ok_or(RowError::Call { number })
 }
 
 fn read_content(
@@ -114,28 +174,23 @@ fn read_part(part: &Cell, addresses: &mut Vec<Option<String>>) -> Option<Part> {
 }
 
 /// After an optional system message, users and assistants alternate and an assistant ends.
-fn check_turns(messages: &[Message], entry: &Entry) -> Result<(), RowError> {
-    if messages.iter().all(|message| message.role != Role::Assistant) {
+fn check_turns(speakers: &[(usize, Speaker)], entry: &Entry) -> Result<(), RowError> {
+    if speakers.iter().all(|(_, speaker)| speaker.role() != Role::Assistant) {
         return Err(RowError::Silent);
     }
-    let tag = |role: Role| match role {
-        Role::User => entry.tag("user_tag"),
-        Role::Assistant => entry.tag("assistant_tag"),
-        Role::System => entry.tag("system_tag"),
-    };
-    let first = usize::from(messages[0].role == Role::System);
-    for (index, message) in messages.iter().enumerate().skip(first) {
-        let expected = if (index - first) % 2 == 0 { Role::User } else { Role::Assistant };
-        if message.role != expected {
+    let first = usize::from(speakers[0].1 == Speaker::System);
+    for (index, (number, speaker)) in speakers[first..].iter().enumerate() {
+        let expected = [Speaker::User, Speaker::Assistant][index % 2];
+        if speaker.role() != expected.role() {
             return Err(RowError::Turn {
-                number: index + 1,
-                found: tag(message.role).to_owned(),
-                expected: tag(expected).to_owned(),
+                number: *number,
+                found: speaker.tag(entry).to_owned(),
+                expected: expected.tag(entry).to_owned(),
             });
         }
     }
-    match messages.last() {
-        Some(Message { role: Role::Assistant, .. }) => Ok(()),
+    match speakers.last() {
+        Some((_, speaker)) if speaker.role() == Role::Assistant => Ok(()),
         _ => Err(RowError::Unanswered),
     }
 }
@@ -209,6 +264,39 @@ mod tests {
     }
 
     #[test]
+    fn tools_are_called_and_answer() {
+        let call = r#"{"name": "f", "arguments": {}}"#;
+        let row = json!({ "conversations": [
+            { "from": "human", "value": "What is it?" },
+            { "from": "function_call", "value": call },
+            { "from": "observation", "value": "<image>7" },
+            { "from": "gpt", "value": "Seven." },
+        ] });
+        let (messages, addresses) =
+            read_json(row, &Entry::named(Form::Sharegpt, &[], &[])).expect("a sound row");
+        assert_eq!(messages[1], Message::text(Role::Assistant, format!("<tool_call>\n{call}\n</tool_call>")));
+        let parts =
+            [Part::text("<tool_response>\n"), Part::unnamed_image(), Part::text("7\n</tool_response>")];
+        assert_eq!((&messages[2], addresses), (&Message::user(parts), vec![None]));
+
+        let row = json!({ "messages": [
+            { "role": "user", "content": "What are they?" },
+            { "role": "assistant", "content": null, "tool_calls": [
+                { "type": "function", "function": { "name": "f", "arguments": "{}" } },
+                { "type": "function", "function": { "name": "f", "arguments": "{}" } },
+            ] },
+            { "role": "tool", "content": "7" },
+            { "role": "tool", "content": "8" },
+            { "role": "assistant", "content": "Seven and eight." },
+        ] });
+        let (messages, _) = read_json(row, &Entry::named(Form::Openai, &[], &[])).expect("a sound row");
+        let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::User, Role::Assistant].repeat(2));
+        let answered = "<tool_response>\n7\n</tool_response>\n<tool_response>\n8\n</tool_response>";
+        assert_eq!(messages[2], Message::text(Role::User, answered));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_row_is_said() {
         let says = |from: &str| json!({ "from": from, "value": "x" });
         for (row, expected) in [
@@ -222,7 +310,11 @@ mod tests {
             (json!({ "conversations": [says("gpt"), says("human")] }), "message 1 is by `gpt`"),
             (json!({ "conversations": [says("human"), says("human"), says("gpt")] }), "message 2 is by"),
             (json!({ "conversations": [says("human"), says("gpt"), says("human")] }), "the last message"),
-            (json!({ "conversations": [says("human"), says("function_call")] }), "calls of tools"),
+            (json!({ "conversations": [says("human"), says("function_call")] }), "message 2 calls no tool"),
+            (
+                json!({ "conversations": [says("human"), says("observation"), says("gpt")] }),
+                "message 2 is by `obs",
+            ),
             (
                 json!({ "conversations": [{ "from": "human", "value": [{ "type": "video" }] }] }),
                 "part 1 of message 1",

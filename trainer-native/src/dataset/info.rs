@@ -113,6 +113,8 @@ impl Entry {
             "query" if !self.columns.contains_key("prompt") => Some("input"),
             "messages" if self.form == Form::Openai => Some("messages"),
             "messages" => Some("conversations"),
+            // OpenAI's own rows have them.
+            "tools" if self.form == Form::Openai => Some("tools"),
             _ => None,
         }
     }

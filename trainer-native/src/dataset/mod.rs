@@ -15,6 +15,7 @@ mod parquet;
 mod problem;
 mod rows;
 mod source;
+mod tools;
 mod triplet;
 
 pub use augment::{Augmentation, augment};

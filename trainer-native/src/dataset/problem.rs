@@ -97,7 +97,21 @@ pub enum RowError {
     /// The last word is not the assistant's.
     #[error("the last message is no assistant message")]
     Unanswered,
-    /// Tools, videos or sounds.
+    /// A call of a tool is none.
+    #[error("message {number} calls no tool")]
+    Call {
+        /// Number of the message, from 1.
+        number: usize,
+    },
+    /// Tools are not described.
+    #[error("`{field}` has {found} that is no list of tools")]
+    Tools {
+        /// Where they belong.
+        field: String,
+        /// What is there.
+        found: String,
+    },
+    /// Videos or sounds.
     #[error("the row has {what}, which are not supported")]
     Unsupported {
         /// What it has.
@@ -156,6 +170,12 @@ impl RowError {
                 "after an optional system message, questions and answers alternate, a question first"
             }
             Self::Silent | Self::Unanswered => "add what the model shall answer, or leave the row out",
+            Self::Call { .. } => {
+                r#"a call looks like {"name": "find", "arguments": {"text": "robin"}}; several stand in a list"#
+            }
+            Self::Tools { .. } => {
+                r#"tools look like [{"name": "find", "description": "…", "parameters": {"type": "object", "properties": {}}}]"#
+            }
             Self::Unsupported { .. } => "leave the row out, or what it has besides text and images",
             Self::ImagePath { .. } => "give the images of a row as a list of paths",
             Self::ImageAddress { .. } => {

@@ -2,7 +2,7 @@
 
 use super::info::{Entry, Form};
 use super::rows::read_rows;
-use super::{Cell, Conversation, RowError, RowProblem, alpaca, chat, images};
+use super::{Cell, Conversation, RowError, RowProblem, alpaca, chat, images, tools};
 use anyhow::Result;
 use fine_r1_core::prompt::image_count;
 use std::path::Path;
@@ -42,7 +42,7 @@ fn read_row(row: &Cell, entry: &Entry, media_dir: &Path) -> Result<Conversation,
         return Err(RowError::Shape { found: row.kind().to_owned() });
     }
     refuse_unsupported(row, entry)?;
-    let (messages, addresses) = match entry.form {
+    let (mut messages, addresses) = match entry.form {
         Form::Alpaca => {
             let messages = alpaca::read(row, entry)?;
             let places = image_count(&messages);
@@ -50,6 +50,11 @@ fn read_row(row: &Cell, entry: &Entry, media_dir: &Path) -> Result<Conversation,
         }
         Form::Sharegpt | Form::Openai => chat::read(row, entry)?,
     };
+    if let Some(field) = entry.column("tools")
+        && let Some(list) = row.get(field)
+    {
+        tools::introduce(&mut messages, field, list)?;
+    }
     let beside = match entry.column("images") {
         Some(field) => images::read_images(row, field, media_dir)?,
         None => Vec::new(),
@@ -80,7 +85,7 @@ fn read_row(row: &Cell, entry: &Entry, media_dir: &Path) -> Result<Conversation,
 
 /// What the model cannot be shown must not be left out in silence.
 fn refuse_unsupported(row: &Cell, entry: &Entry) -> Result<(), RowError> {
-    for (column, what) in [("tools", "tools"), ("videos", "videos"), ("audios", "sounds")] {
+    for (column, what) in [("videos", "videos"), ("audios", "sounds")] {
         let cell = entry.column(column).and_then(|field| row.get(field));
         let is_empty = match cell {
             None => true,
@@ -101,7 +106,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read(row: Value) -> RowError {
-        let entry = Entry::named(Form::Sharegpt, &[("tools", "tools")], &[]);
+        let entry = Entry::named(Form::Sharegpt, &[("videos", "videos")], &[]);
         read_row(&row.into(), &entry, Path::new("nowhere")).expect_err("a row that cannot be trained on")
     }
 
@@ -118,7 +123,7 @@ mod tests {
             ),
             (json!({ "conversations": turns("<image>x") }), "1 <image> tags, the row has 0 images"),
             (json!({ "conversations": turns("<image>x"), "images": "a.png" }), "a.png is missing"),
-            (json!({ "conversations": turns("x"), "tools": "[{}]" }), "the row has tools"),
+            (json!({ "conversations": turns("x"), "videos": ["a.mp4"] }), "the row has videos"),
         ] {
             let error = read(row.clone());
             assert!(error.to_string().contains(expected), "{row}: {error}");

@@ -35,6 +35,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct SetReport {
     name: String,
+    /// False where the set as a whole could not be read.
+    readable: bool,
     rows: usize,
     bad_rows: usize,
 }
@@ -75,7 +77,7 @@ struct Shown {
 /// first `show` rows are shown as the model gets them.
 ///
 /// # Errors
-/// A file cannot be read, or rows cannot be trained on; they were all reported before.
+/// Sets cannot be read, or rows cannot be trained on; they were all reported before.
 pub fn check_data(recipe: &SftRecipe, show: usize, json: bool) -> Result<()> {
     let (_, processor) = read_processor(recipe)?;
     let sets = survey(recipe, &processor, Depth::Pixels)?;
@@ -120,16 +122,19 @@ fn show_row(recipe: &SftRecipe, processor: &Processor, row: &Row) -> Result<Show
 impl Report {
     fn new(recipe: &SftRecipe, sets: &[SurveyedSet]) -> Self {
         let rows: Vec<&Row> = sets.iter().flat_map(|set| &set.rows).collect();
-        let problems: Vec<Problem> = sets.iter().flat_map(|set| set.problems.clone()).collect();
+        let problems: Vec<Problem> =
+            sets.iter().flat_map(|set| set.unread.iter().chain(&set.problems).cloned()).collect();
+        let bad_rows = sets.iter().map(|set| set.problems.len()).sum();
         let data_sets = sets.iter().map(|set| SetReport {
             name: set.name.clone(),
+            readable: set.unread.is_none(),
             rows: set.rows.len() + set.problems.len(),
             bad_rows: set.problems.len(),
         });
         Self {
             data_sets: data_sets.collect(),
-            rows: rows.len() + problems.len(),
-            bad_rows: problems.len(),
+            rows: rows.len() + bad_rows,
+            bad_rows,
             images: rows.iter().map(|row| row.measure.grids.len()).sum(),
             tokens: Lengths::of(rows.iter().map(|row| row.measure.tokens).collect()),
             label_tokens: rows.iter().map(|row| row.measure.labels).sum(),
@@ -144,7 +149,11 @@ impl Report {
     fn text(&self, recipe: &SftRecipe) -> String {
         let mut lines = Vec::new();
         for set in &self.data_sets {
-            lines.push(format!("data set    {}: {} rows, {} bad", set.name, set.rows, set.bad_rows));
+            let rows = match set.readable {
+                true => format!("{} rows, {} bad", set.rows, set.bad_rows),
+                false => "cannot be read".to_owned(),
+            };
+            lines.push(format!("data set    {}: {rows}", set.name));
         }
         lines.push(format!("rows        {}, {} bad", self.rows, self.bad_rows));
         lines.push(format!("images      {}", self.images));

@@ -35,13 +35,21 @@ pub struct Measure {
     pub grids: Vec<Grid>,
 }
 
-/// A row that cannot be trained on.
+/// A row that cannot be trained on, or a set that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// File, line and row, and what is wrong.
+    /// The place (file, line and row where it is one row), and what is wrong.
     pub problem: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl Problem {
+    fn of(error: &anyhow::Error) -> Self {
+        let text = message(error);
+        let (problem, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        Self { problem: problem.to_owned(), hint: hint.to_owned() }
+    }
 }
 
 /// A row that can be trained on.
@@ -62,6 +70,8 @@ pub struct SurveyedSet {
     pub is_held_out: bool,
     /// So many rows are taken; all where absent.
     pub num_samples: Option<usize>,
+    /// Why it could not be read as a whole; it has no rows then.
+    pub unread: Option<Problem>,
     /// Sound rows.
     pub rows: Vec<Row>,
     /// The others.
@@ -71,27 +81,43 @@ pub struct SurveyedSet {
 /// Reads all data sets of a recipe and measures every row.
 ///
 /// # Errors
-/// A file cannot be read, or all are empty. Bad rows are no error here.
+/// A file cannot be read and pixels are not asked for, or all are empty. Bad rows are no error here.
 pub fn survey(recipe: &SftRecipe, processor: &Processor, depth: Depth) -> Result<Vec<SurveyedSet>> {
     let mut read = Vec::new();
     for (names, is_held_out) in [(&recipe.dataset, false), (&recipe.eval_dataset, true)] {
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let mut set = read_dataset(&recipe.dataset_dir, name, recipe.media_dir())?;
-            if recipe.max_samples > 0 {
-                set.rows.truncate(recipe.max_samples);
-                set.num_samples = set.num_samples.map(|count| count.min(recipe.max_samples));
-            }
-            read.push((set, is_held_out));
+            let (set, unread) = match read_dataset(&recipe.dataset_dir, name, recipe.media_dir()) {
+                Ok(mut set) => {
+                    if recipe.max_samples > 0 {
+                        set.rows.truncate(recipe.max_samples);
+                        set.num_samples = set.num_samples.map(|count| count.min(recipe.max_samples));
+                    }
+                    (set, None)
+                }
+                // Whoever wants to know everything hears of the other sets, too.
+                Err(error) if depth == Depth::Pixels => {
+                    let set = DataSet { name: name.to_owned(), rows: Vec::new(), num_samples: None };
+                    (set, Some(Problem::of(&error)))
+                }
+                Err(error) => return Err(error),
+            };
+            read.push((set, unread, is_held_out));
         }
     }
-    let total: usize = read.iter().map(|(set, _)| set.rows.len()).sum();
-    if read.iter().all(|(set, is_held_out)| *is_held_out || set.rows.is_empty()) {
+    let total: usize = read.iter().map(|(set, ..)| set.rows.len()).sum();
+    let is_empty = |(set, unread, is_held_out): &(DataSet, Option<Problem>, bool)| {
+        *is_held_out || (set.rows.is_empty() && unread.is_none())
+    };
+    if read.iter().all(is_empty) {
         bail!("the data sets `{}` have no rows\nhint: write them anew, or leave them out", recipe.dataset);
     }
     let tally = Tally::new(total);
     let surveyed = read
         .into_iter()
-        .map(|(set, is_held_out)| measure_set(set, is_held_out, recipe, processor, depth, &tally))
+        .map(|(set, unread, is_held_out)| SurveyedSet {
+            unread,
+            ..measure_set(set, is_held_out, recipe, processor, depth, &tally)
+        })
         .collect();
     if interrupted() {
         bail!("stopped while the data was read\nhint: nothing was changed; begin again when you like");
@@ -99,13 +125,16 @@ pub fn survey(recipe: &SftRecipe, processor: &Processor, depth: Depth) -> Result
     Ok(surveyed)
 }
 
-/// Refuses rows that cannot be trained on, all at once.
+/// Refuses sets that cannot be read, and rows that cannot be trained on, all at once.
 ///
 /// # Errors
 /// There are some.
 pub fn refuse_problems(sets: &[SurveyedSet]) -> Result<()> {
     /// So many of them are listed.
     const LISTED: usize = 5;
+    if let Some(unread) = sets.iter().find_map(|set| set.unread.as_ref()) {
+        bail!("{}\nhint: {}", unread.problem, unread.hint);
+    }
     let problems: Vec<&Problem> = sets.iter().flat_map(|set| &set.problems).collect();
     let Some(first) = problems.first() else { return Ok(()) };
     let count = problems.len() + sets.iter().map(|set| set.rows.len()).sum::<usize>();
@@ -141,12 +170,8 @@ fn measure_set(
         match (row, measure) {
             (Ok(conversation), Some(Ok(measure))) => rows.push(Row { conversation, measure }),
             (Ok(conversation), Some(Err(error))) => {
-                let text = message(&error);
-                let (text, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-                problems.push(Problem {
-                    problem: format!("{}: {text}", conversation.source),
-                    hint: hint.to_owned(),
-                });
+                let Problem { problem, hint } = Problem::of(&error);
+                problems.push(Problem { problem: format!("{}: {problem}", conversation.source), hint });
             }
             (Err(problem), _) => {
                 problems
@@ -155,7 +180,7 @@ fn measure_set(
             (Ok(_), None) => {}
         }
     }
-    SurveyedSet { name: set.name, is_held_out, num_samples: set.num_samples, rows, problems }
+    SurveyedSet { name: set.name, is_held_out, num_samples: set.num_samples, unread: None, rows, problems }
 }
 
 fn measure(recipe: &SftRecipe, processor: &Processor, row: &Conversation, depth: Depth) -> Result<Measure> {
