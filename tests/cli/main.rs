@@ -20,6 +20,7 @@ mod evaluate_results;
 mod export;
 mod gpu_check;
 mod inspect;
+mod loading;
 mod manifest;
 mod recognize;
 mod score;

@@ -12,6 +12,7 @@ mod embedder;
 mod entries;
 mod estimate;
 mod evaluate;
+mod exact;
 mod gpu_check;
 mod journal;
 mod optimizer;

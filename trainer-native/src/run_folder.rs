@@ -5,6 +5,7 @@
 //! left half done is told by its name.
 
 use crate::checkpoint::{create_folder, read_text, write_file};
+use crate::exact;
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub struct Best {
     /// Its step.
     pub step: usize,
     /// What was measured.
+    #[serde(with = "exact")]
     pub loss: f64,
 }
 

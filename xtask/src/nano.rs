@@ -95,7 +95,8 @@ impl Make {
         }
         hold_out(&data, "names")?;
         let vision = self.train("nano-vision", &init, &media)?;
-        let names = self.train("nano-names", &vision, &media)?;
+        let large = self.train("nano-vision-large", &vision, &media)?;
+        let names = self.train("nano-names", &large, &media)?;
         self.train("nano-base", &names, &media)
     }
 

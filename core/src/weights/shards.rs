@@ -118,7 +118,7 @@ fn mismatch(missing: &[String], misshaped: &[(String, Vec<usize>, Vec<usize>)]) 
     }
     let hidden = misshaped.len().saturating_sub(SHOWN) + missing.len().saturating_sub(SHOWN);
     if hidden > 0 {
-        lines.push(format!("  and {hidden} more"));
+        lines.push(format!("  and {hidden} more, which `trainer-native inspect` names"));
     }
     lines.join("\n")
 }
