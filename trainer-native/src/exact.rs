@@ -39,7 +39,9 @@ mod tests {
     #[test]
     fn every_bit_comes_back() {
         // The quotients fill all 53 bits.
-        for number in (1..2000).map(|number| 0.1 / f64::from(number)).chain([0.0, -1.5e300, f64::MIN_POSITIVE]) {
+        for number in
+            (1..2000).map(|number| 0.1 / f64::from(number)).chain([0.0, -1.5e300, f64::MIN_POSITIVE])
+        {
             let text = serde_json::to_string(&Number(number)).expect("a number");
             let read: Number = serde_json::from_str(&text).expect(&text);
             assert_eq!(read.0.to_bits(), number.to_bits(), "{text}");
