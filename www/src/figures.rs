@@ -33,7 +33,7 @@ pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() || per_second <= 0.0 {
         return "–".to_owned();
     }
-    short(tenths(per_second))
+    short(per_second)
 }
 
 /// How many hundredths of the whole a part is, rounded down, at most 100.
@@ -54,20 +54,18 @@ fn scaled(number: f64, units: &[&str]) -> String {
     }
     let digits = match place {
         0 => (rest.round() as u64).to_string(),
-        _ => short(tenths(rest)),
+        _ => short(rest),
     };
     format!("{digits}{}", units[place])
 }
 
-fn tenths(number: f64) -> u64 {
-    (number * 10.0).round() as u64
-}
-
 /// One decimal below ten, none above.
-fn short(tenths: u64) -> String {
+fn short(number: f64) -> String {
+    let tenths = (number * 10.0).round() as u64;
     match tenths {
         0..100 => format!("{}.{}", tenths / 10, tenths % 10),
-        _ => ((tenths + 5) / 10).to_string(),
+        // Not of the tenths: 495.48 would become 495.5, and 496.
+        _ => (number.round() as u64).to_string(),
     }
 }
 
@@ -109,6 +107,7 @@ mod tests {
         assert_eq!(seconds(f64::INFINITY), "–");
         assert_eq!(rate(4.24), "4.2");
         assert_eq!(rate(37.6), "38");
+        assert_eq!(rate(495.478), "495");
         assert_eq!(rate(0.0), "–");
     }
 
