@@ -24,5 +24,6 @@ pub use detokenizer::Detokenizer;
 pub use error::PromptError;
 pub use messages::{Content, Message, Part, Role, image_count, images, messages_from_value, parse_messages};
 pub use placeholders::expand_placeholders;
+pub use python::dumps;
 pub use template::{ChatTemplate, RenderOptions};
 pub use tokenizer::Tokenizer;

@@ -1,11 +1,46 @@
-//! How Python writes values that a template puts into its text: `True`, `None`, `['a', 'b']`.
+//! How Python writes values that go into a prompt: `True`, `None`, `['a', 'b']` where a template puts them
+//! into its text, `["a", "b"]` where they are JSON.
 //!
 //! `repr` of <https://docs.python.org/3/library/functions.html#repr>, which jinja2 applies to what lists and
-//! dictionaries hold.
+//! dictionaries hold; `json.dumps` of <https://docs.python.org/3/library/json.html#json.dumps>.
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, Output, State, Value, escape_formatter};
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use std::fmt::Write;
+use std::io;
+
+/// `json.dumps(json, ensure_ascii=False)`.
+#[must_use]
+pub fn dumps(json: &serde_json::Value) -> String {
+    dumps_with(json, Spaced)
+}
+
+/// The same in another layout.
+pub fn dumps_with(json: &serde_json::Value, formatter: impl Formatter) -> String {
+    let mut bytes = Vec::new();
+    let is_written = json.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
+    is_written.expect("memory takes what is written, and keys of JSON are texts");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// The separators of Python's `json.dumps`: `", "` and `": "`.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.begin_array_value(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
 
 /// Writes `{{ value }}`.
 pub fn write_value(out: &mut Output, state: &State, value: &Value) -> Result<(), Error> {

@@ -5,15 +5,14 @@
 //! Two things differ on purpose: `strftime_now` is refused, because no clock is read here, and the
 //! `{% generation %}` block of transformers does not parse.
 
-use std::{collections::BTreeMap, error::Error as _, io};
+use std::{collections::BTreeMap, error::Error as _};
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, context,
     value::{Kwargs, ValueKind},
 };
 use minijinja_contrib::pycompat;
-use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::PrettyFormatter;
 
 use super::{Message, PromptError, python};
 
@@ -158,40 +157,16 @@ fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     if sort_keys == Some(true) {
         json.sort_all_objects();
     }
-    match indent {
+    Ok(match indent {
         Some(indent) => {
-            let indent = " ".repeat(indent);
-            write_json(&json, PrettyFormatter::with_indent(indent.as_bytes()))
+            python::dumps_with(&json, PrettyFormatter::with_indent(" ".repeat(indent).as_bytes()))
         }
-        None => write_json(&json, SpacedFormatter(CompactFormatter)),
-    }
-}
-
-fn write_json(json: &serde_json::Value, formatter: impl Formatter) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    json.serialize(&mut Serializer::with_formatter(&mut bytes, formatter)).map_err(not_json)?;
-    String::from_utf8(bytes).map_err(not_json)
+        None => python::dumps(&json),
+    })
 }
 
 fn not_json(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::BadSerialization, "tojson of a value that JSON cannot hold").with_source(error)
-}
-
-/// The separators of Python's `json.dumps`: `", "` and `": "`.
-struct SpacedFormatter(CompactFormatter);
-
-impl Formatter for SpacedFormatter {
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.begin_array_value(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
 }
 
 #[cfg(test)]

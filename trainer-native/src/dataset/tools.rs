@@ -6,11 +6,8 @@
 //! that object, not as a text within the text.
 
 use super::{Cell, RowError, cell::kind};
-use fine_r1_core::prompt::{Content, Message, Part, Role};
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
+use fine_r1_core::prompt::{Content, Message, Part, Role, dumps};
 use serde_json::{Value, json};
-use std::io::{self, Write};
 
 /// What the template says where a row has tools and no system message.
 const DEFAULT_SYSTEM: &str = "You are a helpful assistant.";
@@ -30,14 +27,11 @@ pub fn introduce(messages: &mut Vec<Message>, field: &str, tools: &Cell) -> Resu
     if tools.is_empty() {
         return Ok(());
     }
-    let mut list = String::new();
-    for tool in tools {
-        tool.as_object().ok_or_else(error)?;
-        let is_wrapped = tool["type"] == "function";
-        let line =
-            if is_wrapped { dumps(tool) } else { dumps(&json!({ "type": "function", "function": tool })) };
-        list = format!("{list}\n{line}");
-    }
+    let line = |tool: &Value| match tool.as_object()?.get("type") {
+        Some(kind) if kind == "function" => Some(format!("\n{}", dumps(tool))),
+        _ => Some(format!("\n{}", dumps(&json!({ "type": "function", "function": tool })))),
+    };
+    let list = tools.iter().map(line).collect::<Option<String>>().ok_or_else(error)?;
     let told = format!(
         "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with \
          function signatures within <tools></tools> XML tags:\n<tools>{list}\n</tools>\n\nFor each function call, \
@@ -56,13 +50,11 @@ pub fn introduce(messages: &mut Vec<Message>, field: &str, tools: &Cell) -> Resu
 /// text, after a thought if there is one.
 #[must_use]
 pub fn calls_of_text(text: &str) -> Option<String> {
-    let (thought, calls) = match text.split_once("<think>").and_then(|(before, rest)| {
+    let split = text.split_once("<think>").and_then(|(before, rest)| {
         let (thought, after) = rest.split_once("</think>")?;
         Some((format!("<think>{thought}</think>"), format!("{before}{after}")))
-    }) {
-        Some((thought, calls)) => (thought, calls),
-        None => (String::new(), text.to_owned()),
-    };
+    });
+    let (thought, calls) = split.unwrap_or_else(|| (String::new(), text.to_owned()));
     let calls = match serde_json::from_str(&calls).ok()? {
         Value::Array(calls) => calls,
         call => vec![call],
@@ -121,31 +113,6 @@ fn join<const N: usize>(contents: [Content; N]) -> Content {
     match parts.as_mut_slice() {
         [Part::Text { text }] => Content::Text(std::mem::take(text)),
         _ => Content::Parts(parts),
-    }
-}
-
-/// JSON with the spaces of Python's `json.dumps(value, ensure_ascii=False)`.
-fn dumps(value: &Value) -> String {
-    let mut written = Vec::new();
-    let is_written = value.serialize(&mut Serializer::with_formatter(&mut written, Spaced));
-    is_written.expect("a value is written into memory");
-    String::from_utf8(written).expect("JSON is UTF-8")
-}
-
-/// A space after every comma and colon.
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
     }
 }
 

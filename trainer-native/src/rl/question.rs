@@ -263,13 +263,9 @@ fn told(row: &Cell, settings: &DataSettings) -> Map<String, Value> {
 /// A cell as JSON; null stands for the pictures inside it.
 fn value(cell: &Cell, is_picture: bool) -> Value {
     match cell {
-        Cell::Null | Cell::Bytes(_) => Value::Null,
         Cell::Text(text) if is_picture && (text.starts_with("data:") || text.len() > LONGEST_PATH) => {
             Value::Null
         }
-        Cell::Bool(flag) => Value::Bool(*flag),
-        Cell::Number(number) => Value::Number(number.clone()),
-        Cell::Text(text) => Value::String(text.clone()),
         Cell::List(cells) => cells.iter().map(|cell| value(cell, is_picture)).collect(),
         Cell::Object(fields) => {
             let of = |(name, cell): (&String, &Cell)| match name.as_str() {
@@ -278,6 +274,7 @@ fn value(cell: &Cell, is_picture: bool) -> Value {
             };
             Value::Object(fields.iter().map(of).collect())
         }
+        plain => plain.to_json().unwrap_or(Value::Null),
     }
 }
 
